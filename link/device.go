@@ -1,0 +1,29 @@
+package link
+
+import "errors"
+
+// ErrQueueFull is returned by a Device whose queue had no room; the packet is
+// gone, as with a network card.
+var ErrQueueFull = errors.New("link: device queue full")
+
+// Writer takes frames that are complete down to their Ethernet header.
+type Writer interface {
+	// Write takes p and never blocks: when there is no room p is dropped and
+	// the error is ErrQueueFull.
+	Write(p *Packet) error
+}
+
+// Device is a network card. One goroutine reads; Write and Close may be called
+// from any number at once.
+type Device interface {
+	Writer
+	// Read blocks for the next frame and gives it to the caller. After Close
+	// it returns an error that is net.ErrClosed.
+	Read() (*Packet, error)
+	// Addr is the station's own address.
+	Addr() Addr
+	// MTU is the longest network-layer packet in bytes that a frame carries.
+	MTU() int
+	// Close releases what the device holds and unblocks Read.
+	Close() error
+}

@@ -1,0 +1,15 @@
+// Package link is the vocabulary of the link layer: hardware addresses, the
+// Ethernet header, packets with one owner, and devices.
+//
+// # Ownership
+//
+// A *Packet has one owner. Passing it to a function named Input, Output,
+// Deliver, Write, Queue or Reply gives it away, on success and on error alike,
+// and the taker passes it on or releases it. A []byte parameter is borrowed
+// until the call returns. LivePackets counts packets that nobody has released.
+//
+// # Sources
+//
+// IEEE 802.3 (frame format), IEEE 802.1Q (priority tags), RFC 894 (IPv4 over
+// Ethernet), RFC 1112 section 6.4 (multicast mapping).
+package link

@@ -1,0 +1,183 @@
+package link
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"gvisor.dev/gvisor/pkg/buffer"
+)
+
+// Headroom is the number of bytes that NewPacket keeps free in front of the
+// data: virtio-net header 12, Ethernet 14, IPv4 60 and TCP 60, rounded up. Any
+// header the stack adds fits without a copy.
+const Headroom = 160
+
+// Packet is a frame, or the part of it that the current layer sees, in one
+// piece of memory with room in front for the headers that lower layers add.
+// Its operations are those of Linux's sk_buff: Push and Pull move the front,
+// Put and Trim the back.
+//
+// A Packet has one owner (see the package documentation) and is not safe for
+// concurrent use. Memory is reused: the bytes that Push and Put uncover are
+// stale, and who uncovers them writes them all.
+type Packet struct {
+	view       *buffer.View
+	buf        []byte
+	head, tail int
+	network    int
+	transport  int
+	next       *Packet
+
+	// EtherType is the protocol of the network header: set from the Ethernet
+	// header on input, by the network layer on output.
+	EtherType EtherType
+	// Type is how the received frame was addressed.
+	Type PacketType
+	// Confirm says that the sender has fresh evidence that the next hop works;
+	// the neighbour layer takes note when it transmits the packet (Linux's
+	// dst_pending_confirm).
+	Confirm bool
+	// In is the index of the interface that received the packet, 0 for one
+	// made by this host.
+	In int
+}
+
+var (
+	packetPool = sync.Pool{New: func() any { return new(Packet) }}
+	live       atomic.Int64
+)
+
+// LivePackets returns how many packets exist that nobody has released yet. A
+// host that has closed holds none; tests assert it.
+func LivePackets() int64 { return live.Load() }
+
+// NewPacket returns a packet of n bytes, whose content is unspecified, behind
+// Headroom free bytes.
+func NewPacket(n int) *Packet {
+	p := packetPool.Get().(*Packet)
+	// NewViewSize would advance the view's write index too; the offsets are
+	// ours, so the view only lends its memory.
+	v := buffer.NewViewSize(Headroom + n)
+	*p = Packet{view: v, buf: v.AsSlice(), head: Headroom, tail: Headroom + n, network: -1, transport: -1}
+	live.Add(1)
+	return p
+}
+
+// NewPacketFrom returns a packet with a copy of b, behind Headroom free bytes.
+func NewPacketFrom(b []byte) *Packet {
+	p := NewPacket(len(b))
+	copy(p.Bytes(), b)
+	return p
+}
+
+// Release gives the packet's memory back. Releasing a packet twice panics: it
+// has been somebody else's since the first time.
+func (p *Packet) Release() {
+	if p.view == nil {
+		panic("link: packet released twice")
+	}
+	p.view.Release()
+	*p = Packet{}
+	live.Add(-1)
+	packetPool.Put(p)
+}
+
+// Copy returns an independent packet with the same bytes and marks. The copy
+// has at least Headroom free bytes in front.
+func (p *Packet) Copy() *Packet {
+	q := NewPacket(p.Len())
+	copy(q.Bytes(), p.Bytes())
+	shift := q.head - p.head
+	if p.network >= 0 {
+		q.network = p.network + shift
+	}
+	if p.transport >= 0 {
+		q.transport = p.transport + shift
+	}
+	q.EtherType, q.Type, q.Confirm, q.In = p.EtherType, p.Type, p.Confirm, p.In
+	return q
+}
+
+// Len returns the number of bytes between front and back.
+func (p *Packet) Len() int { return p.tail - p.head }
+
+// Bytes returns the bytes between front and back. The slice aliases the packet
+// and dies with it.
+func (p *Packet) Bytes() []byte { return p.buf[p.head:p.tail:p.tail] }
+
+// Headroom returns how many bytes Push can still take.
+func (p *Packet) Headroom() int { return p.head }
+
+// Push moves the front back by n bytes and returns those n bytes, to be
+// written by the caller. It panics when there is no room, which Headroom rules
+// out for the stack's own headers.
+func (p *Packet) Push(n int) []byte {
+	if n < 0 || n > p.head {
+		panic(fmt.Sprintf("link: push of %d bytes with headroom %d", n, p.head))
+	}
+	p.head -= n
+	return p.buf[p.head : p.head+n : p.head+n]
+}
+
+// Pull takes n bytes off the front and returns them. It panics when the packet
+// is shorter; the caller has parsed those bytes before.
+func (p *Packet) Pull(n int) []byte {
+	if n < 0 || n > p.Len() {
+		panic(fmt.Sprintf("link: pull of %d bytes from %d", n, p.Len()))
+	}
+	b := p.buf[p.head : p.head+n : p.head+n]
+	p.head += n
+	return b
+}
+
+// Trim cuts the packet to its first n bytes, for instance to drop Ethernet
+// padding. A packet that is shorter already stays as it is.
+func (p *Packet) Trim(n int) {
+	if n >= 0 && n < p.Len() {
+		p.tail = p.head + n
+	}
+}
+
+// SetNetworkHeader remembers that the network header starts at the front.
+func (p *Packet) SetNetworkHeader() { p.network = p.head }
+
+// SetTransportHeader remembers that the transport header starts at the front.
+func (p *Packet) SetTransportHeader() { p.transport = p.head }
+
+// NetworkHeader returns the bytes from the remembered network header to the
+// back, even if the front has moved past it, or nil when none is remembered.
+func (p *Packet) NetworkHeader() []byte { return p.from(p.network) }
+
+// TransportHeader returns the bytes from the remembered transport header to the
+// back, or nil when none is remembered.
+func (p *Packet) TransportHeader() []byte { return p.from(p.transport) }
+
+func (p *Packet) from(off int) []byte {
+	if off < 0 || off > p.tail {
+		return nil
+	}
+	return p.buf[off:p.tail:p.tail]
+}
+
+// RestoreNetworkHeader moves the front back to the remembered network header.
+// It does nothing when none is remembered.
+func (p *Packet) RestoreNetworkHeader() {
+	if p.network >= 0 {
+		p.head = p.network
+	}
+}
+
+// Cost is what the packet is charged in a queue that is limited in bytes, in
+// place of Linux's skb truesize: 832 up to 576 bytes, 2304 up to a full
+// Ethernet frame, beyond that its length rounded up to 256 plus 768.
+func (p *Packet) Cost() int {
+	switch n := p.Len(); {
+	case n <= 576:
+		return 832
+	case n <= 1514:
+		return 2304
+	default:
+		return (n+255)&^255 + 768
+	}
+}
