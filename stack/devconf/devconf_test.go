@@ -1,0 +1,73 @@
+package devconf
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestNamesAreComplete(t *testing.T) {
+	for k := range NumKeys {
+		require.NotEmpty(t, k.String(), "key %d has no Linux name", k)
+		got, ok := Lookup(k.String())
+		require.True(t, ok)
+		require.Equal(t, k, got)
+	}
+	_, ok := Lookup("arp_nonsense")
+	require.False(t, ok)
+}
+
+func TestMergeRules(t *testing.T) {
+	for _, c := range []struct {
+		all, dev int32
+		max      int
+		or, and  bool
+	}{
+		{0, 0, 0, false, false},
+		{0, 2, 2, true, false},
+		{1, 0, 1, true, false},
+		{3, 2, 3, true, true},
+		{-1, 0, 0, true, false},
+		{0, -1, 0, true, false},
+	} {
+		tab := New()
+		tab.AddInterface(1)
+		tab.Set(All, ArpIgnore, c.all)
+		tab.Set(1, ArpIgnore, c.dev)
+		require.Equal(t, c.max, tab.Max(1, ArpIgnore), "max of all=%d dev=%d", c.all, c.dev)
+		require.Equal(t, c.or, tab.Or(1, ArpIgnore), "or of all=%d dev=%d", c.all, c.dev)
+		require.Equal(t, c.and, tab.And(1, ArpIgnore), "and of all=%d dev=%d", c.all, c.dev)
+	}
+}
+
+func TestPropagation(t *testing.T) {
+	tab := New()
+	tab.AddInterface(1)
+	tab.AddInterface(2)
+	tab.AddInterface(3)
+	tab.Set(1, ArpAccept, 0) // written, if with the old value
+	tab.Addressed(2)
+	tab.Set(Default, ArpAccept, 2)
+	tab.AddInterface(4)
+	require.Equal(t, 0, tab.Own(1, ArpAccept), "a value written on the interface stays")
+	require.Equal(t, 0, tab.Own(2, ArpAccept), "an interface with an address counts as written")
+	require.Equal(t, 2, tab.Own(3, ArpAccept), "an untouched interface follows the default")
+	require.Equal(t, 2, tab.Own(4, ArpAccept), "a new interface copies the default")
+
+	tab.Set(All, Forwarding, 1)
+	for _, scope := range []int{All, Default, 1, 2, 3, 4} {
+		require.Equal(t, 1, tab.Own(scope, Forwarding), "forwarding of scope %d after all.forwarding=1", scope)
+	}
+	tab.Set(Default, Forwarding, 0)
+	require.Equal(t, 1, tab.Own(3, Forwarding), "default.forwarding is not copied")
+
+	tab.RemoveInterface(4)
+	require.False(t, tab.Set(4, ArpAccept, 1), "an interface that is gone")
+	require.Equal(t, 0, tab.Own(4, ArpAccept))
+}
+
+func TestReadsDoNotAllocate(t *testing.T) {
+	tab := New()
+	tab.AddInterface(1)
+	require.Zero(t, testing.AllocsPerRun(100, func() { tab.Max(1, ArpIgnore); tab.Or(1, ProxyArp) }))
+}
