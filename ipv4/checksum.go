@@ -1,0 +1,61 @@
+package ipv4
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"net/netip"
+)
+
+// Sum returns the one's complement sum (RFC 1071) of b, added to initial, folded
+// to 16 bits and not complemented. An odd last byte counts as if a zero
+// followed, so only the last of several pieces may have odd length.
+func Sum(b []byte, initial uint16) uint16 {
+	// RFC 1071 section 2(C): wide words may be added first and folded later. The
+	// carries of four additions go around in one chain, the last into c.
+	s, c := uint64(initial), uint64(0)
+	for len(b) >= 32 {
+		s, c = bits.Add64(s, binary.BigEndian.Uint64(b[0:8]), c)
+		s, c = bits.Add64(s, binary.BigEndian.Uint64(b[8:16]), c)
+		s, c = bits.Add64(s, binary.BigEndian.Uint64(b[16:24]), c)
+		s, c = bits.Add64(s, binary.BigEndian.Uint64(b[24:32]), c)
+		b = b[32:]
+	}
+	for len(b) >= 8 {
+		s, c = bits.Add64(s, binary.BigEndian.Uint64(b), c)
+		b = b[8:]
+	}
+	var last [8]byte
+	copy(last[:], b)
+	s, c = bits.Add64(s, binary.BigEndian.Uint64(last[:]), c)
+	s, c = bits.Add64(s, 0, c)
+	s += c
+	s = s>>32 + s&0xffffffff
+	s = s>>32 + s&0xffffffff
+	return fold(uint32(s))
+}
+
+// Checksum returns the internet checksum of b, whose checksum field is zero,
+// with the sum initial of a pseudo header or 0: what goes into the field.
+// Over data whose field is filled in correctly it returns 0.
+func Checksum(b []byte, initial uint16) uint16 { return ^Sum(b, initial) }
+
+// PseudoHeaderSum returns the sum of the pseudo header of TCP and UDP (RFC 9293
+// section 3.1, RFC 768): addresses, protocol and length in bytes of transport
+// header and data. It is the initial value for Checksum. Both addresses are
+// IPv4.
+func PseudoHeaderSum(src, dst netip.Addr, protocol uint8, length int) uint16 {
+	s, d := src.As4(), dst.As4()
+	sum := uint64(binary.BigEndian.Uint32(s[:])) + uint64(binary.BigEndian.Uint32(d[:])) + uint64(protocol) + uint64(length)
+	return fold(uint32(sum>>32) + uint32(sum>>16&0xffff) + uint32(sum&0xffff))
+}
+
+// UpdateChecksum returns the checksum of data in which the 16-bit word old has
+// become new (RFC 1624, equation 3).
+func UpdateChecksum(check, old, new uint16) uint16 {
+	return ^fold(uint32(^check) + uint32(^old) + uint32(new))
+}
+
+func fold(s uint32) uint16 {
+	s = s>>16 + s&0xffff
+	return uint16(s>>16 + s&0xffff)
+}
