@@ -163,3 +163,7 @@ func (d *Drops) Watch(f func(*Packet, DropReason)) {
 	}
 	d.watch.Store(&f)
 }
+
+// Add counts a packet that somebody else has released already, for instance a
+// device that refused it.
+func (d *Drops) Add(r DropReason) { d.n[r].Add(1) }
