@@ -1,6 +1,8 @@
 package link
 
 import (
+	"runtime/debug"
+	"slices"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -17,4 +19,17 @@ func wantNoPackets(t *testing.T) {
 			t.Errorf("%d packets were not released", n)
 		}
 	})
+}
+
+// wantNoAllocs fails the test when f allocates. Under the race detector it does
+// nothing: sync.Pool forgets on purpose then.
+func wantNoAllocs(t *testing.T, f func()) {
+	t.Helper()
+	info, _ := debug.ReadBuildInfo()
+	if slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		return
+	}
+	if n := testing.AllocsPerRun(1000, f); n != 0 {
+		t.Errorf("%v allocations, want none", n)
+	}
 }
