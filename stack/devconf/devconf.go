@@ -2,12 +2,11 @@
 // Linux keeps in ipv4_devconf. ARP and IPv4 read them through the merge rules
 // that Linux applies to each; writing follows the kernel's propagation.
 //
-// Reads take no lock. Any int32 may be stored, as on Linux, which checks no
-// ranges here.
+// An interface's reads take no lock. Any int32 may be stored, as on Linux, which
+// checks no ranges here.
 package devconf
 
 import (
-	"maps"
 	"sync"
 	"sync/atomic"
 )
@@ -29,7 +28,9 @@ const (
 	DropGratuitousArp
 	DropUnicastInL2Multicast
 	Forwarding
+	AcceptSourceRoute
 	IgnoreRoutesWithLinkdown
+	LogMartians
 	MediumID
 	PromoteSecondaries
 	ProxyArp
@@ -43,6 +44,7 @@ const (
 )
 
 var names = [NumKeys]string{
+	AcceptSourceRoute: "accept_source_route", LogMartians: "log_martians",
 	AcceptLocal: "accept_local", AcceptRedirects: "accept_redirects", ArpAccept: "arp_accept", ArpAnnounce: "arp_announce",
 	ArpEvictNocarrier: "arp_evict_nocarrier", ArpFilter: "arp_filter", ArpIgnore: "arp_ignore", ArpNotify: "arp_notify",
 	BCForwarding: "bc_forwarding", DropGratuitousArp: "drop_gratuitous_arp",
@@ -73,135 +75,150 @@ const (
 
 type values [NumKeys]int32
 
-type device struct {
-	values
-	set [NumKeys]bool // individually written: a write to default no longer reaches it
+// Device is one interface's values, merged with All's. Reads take no lock and
+// may be concurrent with anything.
+type Device struct {
+	set  [NumKeys]bool // written individually: a write to Default no longer reaches it; guarded by Table.mu
+	view atomic.Pointer[view]
 }
 
-type snapshot struct {
-	all, def values
-	dev      map[int]device
+// view is what a Device's readers see; immutable.
+type view struct{ all, own values }
+
+// Own returns the interface's own value of k.
+func (d *Device) Own(k Key) int { return int(d.view.Load().own[k]) }
+
+// Max returns the larger of All's value and the interface's own
+// (IN_DEV_MAXCONF).
+func (d *Device) Max(k Key) int {
+	v := d.view.Load()
+	return int(max(v.all[k], v.own[k]))
 }
 
-// Table is a host's set of values. Reads and writes may be concurrent.
+// Or reports whether All's value or the interface's own is set (IN_DEV_ORCONF).
+func (d *Device) Or(k Key) bool {
+	v := d.view.Load()
+	return v.all[k] != 0 || v.own[k] != 0
+}
+
+// And reports whether both All's value and the interface's own are set
+// (IN_DEV_ANDCONF).
+func (d *Device) And(k Key) bool {
+	v := d.view.Load()
+	return v.all[k] != 0 && v.own[k] != 0
+}
+
+// Table is a host's set of values. Its methods may be called concurrently.
 type Table struct {
-	mu   sync.Mutex // serialises writers
-	snap atomic.Pointer[snapshot]
+	mu       sync.Mutex
+	all, def values
+	devices  map[int]*Device
 }
 
 // New returns a table with Linux's defaults and no interfaces. rp_filter is 0,
 // the kernel's own default; distributions often set 2.
 func New() *Table {
-	s := &snapshot{}
+	t := &Table{devices: make(map[int]*Device)}
 	for _, k := range []Key{AcceptRedirects, ArpEvictNocarrier, SecureRedirects, SendRedirects, SharedMedia} {
-		s.all[k], s.def[k] = 1, 1
+		t.all[k], t.def[k] = 1, 1
 	}
-	t := &Table{}
-	t.snap.Store(s)
 	return t
 }
 
-// edit applies f to a private copy and publishes it.
-func (t *Table) edit(f func(s *snapshot)) {
+// AddInterface gives interface index a copy of the default values, or returns
+// the values it has already.
+func (t *Table) AddInterface(index int) *Device {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := *t.snap.Load()
-	s.dev = maps.Clone(s.dev)
-	if s.dev == nil {
-		s.dev = make(map[int]device)
+	d := t.devices[index]
+	if d == nil {
+		d = &Device{}
+		d.view.Store(&view{all: t.all, own: t.def})
+		t.devices[index] = d
 	}
-	f(&s)
-	t.snap.Store(&s)
+	return d
 }
 
-// AddInterface gives interface index a copy of the default values.
-func (t *Table) AddInterface(index int) {
-	t.edit(func(s *snapshot) { s.dev[index] = device{values: s.def} })
-}
-
-// RemoveInterface forgets the values of interface index.
+// RemoveInterface forgets interface index. Who holds its Device still reads the
+// last values.
 func (t *Table) RemoveInterface(index int) {
-	t.edit(func(s *snapshot) { delete(s.dev, index) })
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.devices, index)
 }
 
 // Addressed marks all values of interface index as written: Linux does so when
 // an address is assigned, so that defaults written later no longer apply.
 func (t *Table) Addressed(index int) {
-	t.edit(func(s *snapshot) {
-		if d, ok := s.dev[index]; ok {
-			for k := range d.set {
-				d.set[k] = true
-			}
-			s.dev[index] = d
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if d := t.devices[index]; d != nil {
+		for k := range d.set {
+			d.set[k] = true
 		}
-	})
+	}
 }
 
-// Own returns the value of k for scope alone: All, Default or an interface's
-// index. It is 0 for an unknown interface.
-func (t *Table) Own(scope int, k Key) int {
-	s := t.snap.Load()
+// Get returns the value of k for scope: All, Default or an interface's index.
+// ok is false when there is no such interface.
+func (t *Table) Get(scope int, k Key) (v int, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	switch scope {
 	case All:
-		return int(s.all[k])
+		return int(t.all[k]), true
 	case Default:
-		return int(s.def[k])
+		return int(t.def[k]), true
 	}
-	return int(s.dev[scope].values[k])
+	d := t.devices[scope]
+	if d == nil {
+		return 0, false
+	}
+	return d.Own(k), true
 }
 
 // Set writes the value of k for scope and reports whether the scope exists. A
 // write to Default reaches the interfaces that never had the value written;
 // writing forwarding to All writes it everywhere (Linux's ip_forward).
 func (t *Table) Set(scope int, k Key, v int32) bool {
-	ok := true
-	t.edit(func(s *snapshot) {
-		switch {
-		case scope == All:
-			s.all[k] = v
-			if k == Forwarding {
-				s.def[k] = v
-				for i, d := range s.dev {
-					d.values[k] = v
-					s.dev[i] = d
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch scope {
+	case All:
+		t.all[k] = v
+		if k == Forwarding {
+			t.def[k] = v
+		}
+		for _, d := range t.devices {
+			d.edit(func(w *view) {
+				w.all[k] = v
+				if k == Forwarding {
+					w.own[k] = v
 				}
-			}
-		case scope == Default:
-			s.def[k] = v
+			})
+		}
+	case Default:
+		t.def[k] = v
+		for _, d := range t.devices {
 			// devinet_sysctl_forward does not copy, devinet_conf_proc does.
-			for i, d := range s.dev {
-				if !d.set[k] && k != Forwarding {
-					d.values[k] = v
-					s.dev[i] = d
-				}
-			}
-		default:
-			d, found := s.dev[scope]
-			if ok = found; ok {
-				d.values[k], d.set[k] = v, true
-				s.dev[scope] = d
+			if !d.set[k] && k != Forwarding {
+				d.edit(func(w *view) { w.own[k] = v })
 			}
 		}
-	})
-	return ok
+	default:
+		d := t.devices[scope]
+		if d == nil {
+			return false
+		}
+		d.set[k] = true
+		d.edit(func(w *view) { w.own[k] = v })
+	}
+	return true
 }
 
-// Max returns the larger of All's value and the interface's own
-// (IN_DEV_MAXCONF).
-func (t *Table) Max(index int, k Key) int {
-	s := t.snap.Load()
-	return int(max(s.all[k], s.dev[index].values[k]))
-}
-
-// Or reports whether All's value or the interface's own is set (IN_DEV_ORCONF).
-func (t *Table) Or(index int, k Key) bool {
-	s := t.snap.Load()
-	return s.all[k] != 0 || s.dev[index].values[k] != 0
-}
-
-// And reports whether both All's value and the interface's own are set
-// (IN_DEV_ANDCONF).
-func (t *Table) And(index int, k Key) bool {
-	s := t.snap.Load()
-	return s.all[k] != 0 && s.dev[index].values[k] != 0
+// edit publishes a changed copy of the view. The table's lock is held.
+func (d *Device) edit(f func(*view)) {
+	v := *d.view.Load()
+	f(&v)
+	d.view.Store(&v)
 }
