@@ -1,13 +1,18 @@
 package neighbour
 
 import (
+	"encoding/binary"
 	"iter"
+	"math/bits"
 	"math/rand/v2"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tapstack/tapstack/link"
 	"github.com/tapstack/tapstack/stack/clock"
+	"github.com/tapstack/tapstack/stack/random"
 )
 
 // Config is what a table needs. The zero value makes a working table that asks
@@ -20,7 +25,8 @@ type Config struct {
 	Limits *Limits    // nil: DefaultLimits()
 
 	// Classify says what ip is on an interface; asked once, when an entry is
-	// made. nil knows multicast and limited broadcast only.
+	// made. nil knows multicast and limited broadcast only. Called with no lock
+	// held.
 	Classify func(iface int, ip netip.Addr) AddrType
 	// Solicit sends one request. Called with no lock held.
 	Solicit func(s Solicitation)
@@ -61,51 +67,327 @@ type Switches struct {
 	PlainDefaults bool
 }
 
+// shardBits is the logarithm of the number of shards.
+const shardBits = 6
+
 // Table is a neighbour table. Its methods may be called concurrently.
 type Table struct {
 	config Config
-	events stream
+	drops  *link.Drops
+	epoch  time.Time
+	seed   [2]uint64
+	blocks blocks
+	limits atomic.Pointer[Limits]
+
+	changing sync.Mutex // of ifaces; no other lock is taken under it
+	ifaces   atomic.Pointer[map[int]*Interface]
+
+	shards    [1 << shardBits]shard
+	entries   atomic.Int64 // all there are, also those being made
+	allocs    atomic.Uint64
+	buckets   atomic.Int64 // of Linux's hash table, for grows
+	grows     atomic.Uint64
+	collector collector
+	periodic  schedule
+	managed   managedList
+	proxies   proxySet
+	events    stream
 }
 
 // New returns an empty table.
-func New(c Config) *Table { return &Table{config: c} }
+func New(c Config) *Table {
+	if c.Name == "" {
+		c.Name = "arp_cache"
+	}
+	if c.Rand == nil {
+		c.Rand = random.Secure()
+	}
+	t := &Table{config: c, drops: c.Drops, epoch: c.Clock.Now(), seed: [2]uint64{c.Rand.Uint64(), c.Rand.Uint64() | 1}}
+	if t.drops == nil {
+		t.drops = new(link.Drops)
+	}
+	params, limits := DefaultParams(), DefaultLimits()
+	if c.Params != nil {
+		params = *c.Params
+	}
+	if c.Limits != nil {
+		limits = *c.Limits
+	}
+	t.limits.Store(&limits)
+	t.blocks.init(params, c.Rand, c.Switches)
+	t.ifaces.Store(&map[int]*Interface{})
+	t.buckets.Store(8)
+	for i := range t.shards {
+		t.shards[i].table, t.shards[i].wake = t, never
+	}
 
-// Close drops all entries and packets, stops the timers and ends the
-// subscriptions.
-func (t *Table) Close() { t.events.close() }
+	// Linux's first run comes after reachable_time, the others every half
+	// base_reachable_time, both the default block's.
+	t.periodic.clock, t.periodic.now, t.periodic.job = c.Clock, t.now, t.collect
+	t.periodic.due = instant(t.blocks.defaults.load().reachable)
+	t.periodic.period = func() time.Duration { return t.blocks.defaults.load().BaseReachableTime / 2 }
+	t.periodic.note = func(first, last instant, period time.Duration) {
+		t.collector.periodic.Add(uint64(last.sub(first)/period) + 1)
+		t.blocks.redraw(first, last, period)
+	}
 
-// Update tells the table news about a neighbour.
-func (t *Table) Update(iface int, ip netip.Addr, u Update) error { return ErrNotFound }
+	m := &t.managed.schedule
+	m.clock, m.now, m.job = c.Clock, t.now, t.tend
+	m.period = func() time.Duration { return t.blocks.defaults.load().IntervalProbeTime }
+	m.due = instant(m.period())
+	return t
+}
 
-// Lookup returns the entry for ip.
-func (t *Table) Lookup(iface int, ip netip.Addr) (EntryInfo, bool) { return EntryInfo{}, false }
+// Name returns the table's name.
+func (t *Table) Name() string { return t.config.Name }
 
-// Confirm notes evidence that the neighbour works, if there is an entry.
-func (t *Table) Confirm(iface int, ip netip.Addr) {}
+// Close removes all entries, drops the packets that wait, stops the timers and
+// ends the subscriptions. Interfaces are down from then on. A callback that is
+// running when Close is called may end after it.
+func (t *Table) Close() {
+	for _, i := range *t.ifaces.Load() {
+		i.up.Store(false)
+		i.gone.Store(true)
+	}
+	t.periodic.close()
+	t.managed.schedule.close()
+	t.removeWhere(CauseLink, func(*shard, *entry) bool { return true })
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		s.closed = true
+		if s.timer != nil {
+			s.timer.Stop()
+		}
+		s.mu.Unlock()
+	}
+	t.events.close()
+}
 
-// All yields a snapshot of each entry, in no particular order.
-func (t *Table) All() iter.Seq[EntryInfo] { return func(func(EntryInfo) bool) {} }
+func (t *Table) now() instant { return instant(t.config.Clock.Since(t.epoch)) }
 
-// Stats returns the counters.
-func (t *Table) Stats() Stats { return Stats{} }
+// hash mixes a key with the table's seed, so that nobody outside can aim at one
+// shard or one chain.
+func (t *Table) hash(key uint64) uint64 {
+	hi, lo := bits.Mul64(key^t.seed[0], t.seed[1]^0x9e3779b97f4a7c15)
+	hi, lo = bits.Mul64(hi^lo, 0xd6e8feb86659fd93)
+	return hi ^ lo
+}
+
+func (t *Table) shardOf(key uint64) *shard { return &t.shards[t.hash(key)>>(64-shardBits)] }
+
+// parse returns an address as an entry keeps it.
+func parse(ip netip.Addr) (uint32, bool) {
+	if !ip.Is4() {
+		return 0, false
+	}
+	b := ip.As4()
+	return binary.BigEndian.Uint32(b[:]), true
+}
+
+// locate finds an interface and the key of ip on it.
+func (t *Table) locate(iface int, ip netip.Addr) (*Interface, uint32, error) {
+	i := (*t.ifaces.Load())[iface]
+	if i == nil {
+		return nil, 0, ErrNoInterface
+	}
+	addr, ok := parse(ip)
+	if !ok {
+		return nil, 0, ErrAddress
+	}
+	return i, i.collapse(addr), nil
+}
+
+// obtain returns the entry for ip with its shard locked, making it when there is
+// none; with an error nothing is locked. exempt entries do not count against the
+// thresholds.
+func (t *Table) obtain(i *Interface, ip uint32, exempted bool, cause Cause) (*shard, *entry, error) {
+	key := makeKey(i.index, ip)
+	hash := t.hash(key)
+	s := &t.shards[hash>>(64-shardBits)]
+	s.mu.Lock()
+	if e := s.index.lookup(hash, key); e != nil {
+		return s, e, nil
+	}
+	s.mu.Unlock()
+	e, err := t.allocate(i, ip, exempted)
+	if err != nil {
+		return nil, nil, err
+	}
+
+	s.mu.Lock()
+	other := s.index.lookup(hash, key)
+	if other != nil || i.gone.Load() || cause != CauseCommand && !i.up.Load() {
+		// Somebody else was faster, or the interface went down meanwhile.
+		t.discard(s, e)
+		if other == nil {
+			s.mu.Unlock()
+			return nil, nil, ErrDown
+		}
+		return s, other, nil
+	}
+	s.index.insertLocked(hash, key, e, t.hash)
+	if e.marks&listed != 0 {
+		t.collector.append(e)
+	}
+	if b := t.buckets.Load(); t.entries.Load() > b && t.buckets.CompareAndSwap(b, 2*b) {
+		t.grows.Add(1)
+	}
+	now := t.now()
+	t.periodic.wake(now)
+	s.emitLocked(e, &Event{Kind: Created, Cause: cause}, now)
+	return s, e, nil
+}
+
+// allocate makes an entry that nobody sees yet. It may collect others to make
+// room. No lock is held.
+func (t *Table) allocate(i *Interface, ip uint32, exempted bool) (*entry, error) {
+	e := &entry{iface: i, ip: ip, timer: noTimer, kind: Unicast}
+	now := t.now()
+	if i.config.Loopback {
+		e.marks |= exempt
+	}
+	if !exempted && e.marks&exempt == 0 {
+		if err := t.reserve(now); err != nil {
+			t.overflow(e, now)
+			return nil, err
+		}
+		e.marks |= listed // counted; it goes on the list when it is in the table
+	}
+	t.allocs.Add(1)
+	t.entries.Add(1)
+
+	n := newNUD(now, i.block.load())
+	e.kind = t.classify(i, e)
+	n.state, n.lladdr = i.initial(e)
+	e.used, e.updated = n.used, n.updated
+	e.confirmed.Store(int64(n.confirmed))
+	e.word.Store(uint64(makeWord(n.lladdr, n.state, 0, false, false)))
+	return e, nil
+}
+
+// discard takes back an entry that never got into the table.
+func (t *Table) discard(s *shard, e *entry) {
+	if e.marks&listed != 0 {
+		t.collector.count.Add(-1)
+	}
+	t.entries.Add(-1)
+	s.destroyed.Add(1)
+}
+
+func (t *Table) overflow(e *entry, now instant) {
+	if !t.events.active() {
+		return
+	}
+	ev := Event{Kind: Overflow, Cause: CauseCollector, Time: t.epoch.Add(now.sub(0)), Entry: e.infoLocked(now)}
+	t.events.publish(&ev)
+}
+
+func (t *Table) classify(i *Interface, e *entry) AddrType {
+	ip := e.addr()
+	switch {
+	case e.ip == 0:
+		return Broadcast
+	case t.config.Classify != nil:
+		return t.config.Classify(i.index, ip)
+	case ip.IsMulticast():
+		return Multicast
+	case e.ip == 1<<32-1:
+		return Broadcast
+	}
+	return Unicast
+}
+
+// Update tells the table news about a neighbour. The errors: ErrNotFound when
+// there is no entry and u does not say Create, ErrTableFull when none could be
+// made, ErrNotPermitted when the entry changes by command only, ErrNoLLAddr,
+// ErrNoInterface, ErrAddress, ErrDown. Packets that waited have been sent when it
+// returns, unless another goroutine is sending them.
+func (t *Table) Update(iface int, ip netip.Addr, u Update) error {
+	i, addr, err := t.locate(iface, ip)
+	if err != nil {
+		return err
+	}
+	s, e, err := t.lookupLocked(i, addr, u.Flags&Create != 0, u.Flags&(ExtLearned|ExtValidated) != 0 || u.State == Permanent, u.Cause)
+	if err != nil {
+		return err
+	}
+	var w work
+	err = s.updateLocked(e, &u, t.now(), &w)
+	s.mu.Unlock()
+	s.perform(&w)
+	return err
+}
+
+// lookupLocked is a counted lookup. Without an error the entry's shard is locked.
+func (t *Table) lookupLocked(i *Interface, ip uint32, create, exempted bool, cause Cause) (*shard, *entry, error) {
+	key := makeKey(i.index, ip)
+	hash := t.hash(key)
+	s := &t.shards[hash>>(64-shardBits)]
+	s.lookups.Add(1)
+	s.mu.Lock()
+	if e := s.index.lookup(hash, key); e != nil {
+		s.hits.Add(1)
+		return s, e, nil
+	}
+	s.mu.Unlock()
+	if !create {
+		return nil, nil, ErrNotFound
+	}
+	return t.obtain(i, ip, exempted, cause)
+}
+
+// Lookup returns the entry for ip. It counts as a lookup. The data path uses
+// Interface.Lookup, which takes no lock.
+func (t *Table) Lookup(iface int, ip netip.Addr) (EntryInfo, bool) {
+	i, addr, err := t.locate(iface, ip)
+	if err != nil {
+		return EntryInfo{}, false
+	}
+	s, e, err := t.lookupLocked(i, addr, false, false, CauseUnknown)
+	if err != nil {
+		return EntryInfo{}, false
+	}
+	defer s.mu.Unlock()
+	return e.infoLocked(t.now()), true
+}
+
+// Confirm notes evidence that the neighbour works: forward progress seen by an
+// upper layer (RFC 4861 section 7.3.1). It makes no entry, changes no state, and
+// takes no lock.
+func (t *Table) Confirm(iface int, ip netip.Addr) {
+	i, addr, err := t.locate(iface, ip)
+	if err != nil {
+		return
+	}
+	if e := i.find(addr); e != nil {
+		e.confirmed.Store(int64(t.now()))
+	}
+}
+
+// All yields a snapshot of each entry, in no particular order. No lock is held
+// while the loop's body runs; entries that come or go meanwhile may be missed.
+func (t *Table) All() iter.Seq[EntryInfo] {
+	return func(yield func(EntryInfo) bool) {
+		var infos []EntryInfo
+		for i := range t.shards {
+			s := &t.shards[i]
+			infos = infos[:0]
+			s.mu.Lock()
+			now := t.now()
+			for e := range s.index.allLocked() {
+				infos = append(infos, e.infoLocked(now))
+			}
+			s.mu.Unlock()
+			for _, info := range infos {
+				if !yield(info) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // Subscribe returns a reader of the table's events with room for buffer of them.
+// While there is none, events cost next to nothing.
 func (t *Table) Subscribe(buffer int) *Subscription { return t.events.subscribe(buffer) }
-
-// Params returns an interface's parameters; index 0 is the default block.
-func (t *Table) Params(iface int) (Params, error) { return Params{}, ErrNoInterface }
-
-// SetParams replaces an interface's parameters; index 0 is the default block.
-func (t *Table) SetParams(iface int, p Params) error { return ErrNoInterface }
-
-// ReachableTime returns the interface's current random reachable_time.
-func (t *Table) ReachableTime(iface int) (time.Duration, error) { return 0, ErrNoInterface }
-
-// Sysctl returns net.ipv4.neigh.<dev>.<name>.
-func (t *Table) Sysctl(dev, name string) (string, error) { return "", ErrNoSysctl }
-
-// SetSysctl writes net.ipv4.neigh.<dev>.<name>.
-func (t *Table) SetSysctl(dev, name, value string) error { return ErrNoSysctl }
-
-// SysctlNames returns the names that Sysctl knows for dev.
-func (t *Table) SysctlNames(dev string) []string { return nil }

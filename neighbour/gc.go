@@ -1,0 +1,221 @@
+package neighbour
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// collector is the garbage collector's part of the table: the entries it may
+// remove, in the order in which they were made (or became collectable again).
+// Its mutex is a leaf: entries come and go under their shard's lock.
+type collector struct {
+	count atomic.Int64 // entries that count against thresholds 2 and 3, also those being made
+
+	mu             sync.Mutex
+	oldest, newest *entry
+	cursor         *entry // where a forced run goes on
+
+	forcing   sync.Mutex // one forced run at a time; taken before any shard's lock
+	lastFlush atomic.Int64
+	periodic  atomic.Uint64
+	forced    atomic.Uint64
+	refused   atomic.Uint64
+}
+
+// add puts e at the end of the list and counts it.
+func (c *collector) add(e *entry) {
+	c.count.Add(1)
+	c.append(e)
+}
+
+// append puts e, which has been counted, at the end of the list.
+func (c *collector) append(e *entry) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e.marks |= listed
+	e.older, e.newer = c.newest, nil
+	if c.newest == nil {
+		c.oldest = e
+	} else {
+		c.newest.newer = e
+	}
+	c.newest = e
+}
+
+func (c *collector) remove(e *entry) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e.marks &^= listed
+	if c.cursor == e {
+		c.cursor = e.newer
+	}
+	if e.older == nil {
+		c.oldest = e.newer
+	} else {
+		e.older.newer = e.newer
+	}
+	if e.newer == nil {
+		c.newest = e.older
+	} else {
+		e.newer.older = e.older
+	}
+	e.older, e.newer = nil, nil
+	c.count.Add(-1)
+}
+
+// next returns the entry under the cursor and moves on.
+func (c *collector) next() *entry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.cursor
+	if e != nil {
+		c.cursor = e.newer
+	}
+	return e
+}
+
+func (c *collector) rewind() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cursor = c.oldest
+}
+
+const (
+	// youth is how long after a change a forced run spares an entry, and how
+	// long after a complete run the second threshold starts no other.
+	youth = 5 * time.Second
+	// gcBudget and gcBudgetEvery bound a forced run where the switch says so.
+	gcBudget      = time.Millisecond
+	gcBudgetEvery = 16
+	// gcChunk is how many entries a periodic run looks at under one hold of a
+	// shard's lock.
+	gcChunk = 256
+)
+
+// reserve makes room for one more entry that counts against the thresholds, by
+// force if need be. When there is none the error is ErrTableFull, otherwise the
+// entry has been counted. No lock is held.
+func (t *Table) reserve(now instant) error {
+	c := &t.collector
+	before := c.count.Add(1) - 1
+	limits := t.limits.Load()
+	full := before >= int64(limits.Thresh3)
+	if !full && (before < int64(limits.Thresh2) || now <= instant(c.lastFlush.Load()).add(youth)) {
+		return nil
+	}
+	if t.forcedGC(now) > 0 || !full {
+		return nil
+	}
+	c.count.Add(-1)
+	c.refused.Add(1)
+	return ErrTableFull
+}
+
+// forcedGC removes old entries down to the second threshold, the oldest made
+// first, and returns how many (neigh_forced_gc).
+func (t *Table) forcedGC(now instant) (removed int) {
+	var dropped work
+	removed = t.forcedGCInto(now, &dropped)
+	for p := dropped.dropped.Pop(); p != nil; p = dropped.dropped.Pop() {
+		t.drops.Drop(p, dropped.reason)
+	}
+	return removed
+}
+
+func (t *Table) forcedGCInto(now instant, w *work) (removed int) {
+	c := &t.collector
+	c.forcing.Lock()
+	defer c.forcing.Unlock()
+	c.forced.Add(1)
+	want := int(c.count.Load()) - t.limits.Load().Thresh2
+	c.rewind()
+	for n := 1; removed < want; n++ {
+		e := c.next()
+		if e == nil {
+			break
+		}
+		s := t.shardOf(e.key())
+		s.mu.Lock()
+		if s.expendableLocked(e, now) {
+			s.removeLocked(e, CauseCollector, now, w)
+			removed++
+		}
+		s.mu.Unlock()
+		if t.config.Switches.GCTimeBudget && n%gcBudgetEvery == 0 && t.now().sub(now) > gcBudget {
+			return removed
+		}
+	}
+	c.lastFlush.Store(int64(now))
+	return removed
+}
+
+// expendableLocked reports whether a forced run may remove e.
+func (s *shard) expendableLocked(e *entry, now instant) bool {
+	w := e.load()
+	if w&deadBit != 0 || e.marks&listed == 0 || e.busyLocked() {
+		return false
+	}
+	return w.state()&(Failed|NoARP) != 0 || e.kind == Multicast || e.updated < now.add(-youth)
+}
+
+// busyLocked reports whether somebody but the table refers to e: its timer, or a
+// goroutine that sends what waited.
+func (e *entry) busyLocked() bool { return e.timer != noTimer || e.marks&draining != 0 }
+
+// collect is the work of a periodic run (neigh_periodic_work). It reports whether
+// the table has entries left.
+func (t *Table) collect() bool {
+	if t.entries.Load() >= int64(t.limits.Load().Thresh1) {
+		now := t.now()
+		t.removeWhere(CauseCollector, func(s *shard, e *entry) bool { return s.expiredLocked(e, now) })
+	}
+	return t.entries.Load() > 0
+}
+
+// expiredLocked reports whether a periodic run may remove e.
+func (s *shard) expiredLocked(e *entry, now instant) bool {
+	w := e.load()
+	if w.state()&(Permanent|inTimer) != 0 || w.flags()&(ExtLearned|ExtValidated) != 0 {
+		return false
+	}
+	if confirmed := instant(e.confirmed.Load()); e.used < confirmed && confirmed <= now {
+		e.used = confirmed
+	}
+	if e.busyLocked() {
+		return false
+	}
+	return w.state() == Failed || now < e.used || now >= e.used.add(e.iface.block.load().GCStaleTime)
+}
+
+// removeWhere removes the entries that match, a few under each hold of a lock.
+func (t *Table) removeWhere(cause Cause, match func(s *shard, e *entry) bool) (removed int) {
+	for i := range t.shards {
+		removed += t.shards[i].removeWhere(cause, match)
+	}
+	return removed
+}
+
+func (s *shard) removeWhere(cause Cause, match func(s *shard, e *entry) bool) (removed int) {
+	var w work
+	n := 0
+	s.mu.Lock()
+	now := s.table.now()
+	for e := range s.index.allLocked() {
+		if n++; n%gcChunk == 0 {
+			// The slots that this loop walks stay; what is removed meanwhile is
+			// marked so.
+			s.mu.Unlock()
+			s.perform(&w)
+			s.mu.Lock()
+			now = s.table.now()
+		}
+		if e.load()&deadBit == 0 && match(s, e) {
+			s.removeLocked(e, cause, now, &w)
+			removed++
+		}
+	}
+	s.mu.Unlock()
+	s.perform(&w)
+	return removed
+}

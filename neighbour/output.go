@@ -1,0 +1,101 @@
+package neighbour
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/tapstack/tapstack/link"
+)
+
+// Output sends p, whose front is its network header and whose EtherType is set,
+// to nextHop, and takes it. A packet whose next hop is not resolved waits, and
+// Output succeeds: failure is reported to Config.Unreachable. Packets that one
+// goroutine hands in for a next hop leave in that order.
+//
+// The error is ErrDown, ErrTableFull, ErrAddress, or the device's.
+func (i *Interface) Output(nextHop netip.Addr, p *link.Packet) error {
+	if !nextHop.Is4() {
+		i.table.drops.Drop(p, link.IPInvalidDest)
+		return ErrAddress
+	}
+	b := nextHop.As4()
+	ip := i.collapse(binary.BigEndian.Uint32(b[:]))
+	if e := i.find(ip); e != nil {
+		// One load gives address and state. This path writes nothing that
+		// another core reads, in particular not the time of use: a busy entry
+		// goes stale like an idle one unless somebody confirms it.
+		if w := e.load(); w&fastBit != 0 {
+			if p.Confirm {
+				e.confirmed.Store(int64(i.table.now()))
+			}
+			return i.transmit(p, w.lladdr())
+		}
+	}
+	return i.outputSlow(ip, p)
+}
+
+// find returns the entry for ip, or nil, without a lock.
+func (i *Interface) find(ip uint32) *entry {
+	key := makeKey(i.index, ip)
+	hash := i.table.hash(key)
+	return i.table.shards[hash>>(64-shardBits)].index.lookup(hash, key)
+}
+
+// transmit puts the Ethernet header in front of p and writes it.
+func (i *Interface) transmit(p *link.Packet, dst link.Addr) error {
+	h := link.Ethernet{Dst: dst, Src: word(i.own.Load()).lladdr(), Type: p.EtherType}
+	h.Put(p.Push(link.EthernetHeaderLen))
+	return i.link.Write(p)
+}
+
+// outputSlow is Output for an entry that does not exist yet, or has to know of
+// the packet (neigh_resolve_output).
+func (i *Interface) outputSlow(ip uint32, p *link.Packet) error {
+	t := i.table
+	if !i.up.Load() {
+		t.drops.Drop(p, link.DevReady)
+		return ErrDown
+	}
+	s, e, err := t.obtain(i, ip, false, CausePacket)
+	if err != nil {
+		reason := link.NeighCreateFail
+		if err == ErrDown {
+			reason = link.DevReady
+		}
+		t.drops.Drop(p, reason)
+		return err
+	}
+	var w work
+	now := t.now()
+	if p.Confirm {
+		e.confirmed.Store(int64(now))
+	}
+	s.stepLocked(e, TriggerUse, CausePacket, p, now, &w)
+	s.mu.Unlock()
+	return s.perform(&w)
+}
+
+// Lookup returns what is known about ip: its link-layer address and state. It
+// takes no lock, changes nothing and counts nowhere. ok is false when there is no
+// entry.
+func (i *Interface) Lookup(ip netip.Addr) (a link.Addr, s State, ok bool) {
+	addr, is4 := parse(ip)
+	if !is4 {
+		return link.Addr{}, None, false
+	}
+	e := i.find(i.collapse(addr))
+	if e == nil {
+		return link.Addr{}, None, false
+	}
+	w := e.load()
+	return w.lladdr(), w.state(), true
+}
+
+// Confirm is Table.Confirm for an address on this interface.
+func (i *Interface) Confirm(ip netip.Addr) {
+	if addr, ok := parse(ip); ok {
+		if e := i.find(i.collapse(addr)); e != nil {
+			e.confirmed.Store(int64(i.table.now()))
+		}
+	}
+}

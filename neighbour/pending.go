@@ -1,0 +1,48 @@
+package neighbour
+
+import "github.com/tapstack/tapstack/link"
+
+// drainBacklog bounds what may wait, by cost, while a goroutine is sending what
+// waited before. Those packets wait for a goroutine, not for a neighbour, so
+// UnresQueueBytes does not apply.
+const drainBacklog = 4 << 20
+
+// enqueueLocked lets p wait in e and returns the packets that had to go for it,
+// the oldest ones. The newest packet always stays, whatever the limit (RFC 1122
+// section 2.3.2.2: save at least the latest).
+func (e *entry) enqueueLocked(p *link.Packet, limit int) (dropped link.Queue) {
+	if e.pending == nil {
+		e.pending = new(link.Queue)
+	}
+	for e.pending.Len() > 0 && e.pending.Cost()+p.Cost() > limit {
+		dropped.Queue(e.pending.Pop())
+	}
+	e.pending.Queue(p)
+	return dropped
+}
+
+// drain sends the packets that waited in e. One goroutine at a time does so for
+// an entry; senders that come meanwhile queue behind, and only when nothing waits
+// any more, seen under the lock, does the fast path open. So no packet overtakes
+// another.
+func (t *Table) drain(s *shard, e *entry) {
+	for {
+		s.mu.Lock()
+		batch := link.Queue{}
+		if e.load().state().Valid() {
+			batch = e.takeLocked()
+		}
+		if batch.Len() == 0 {
+			// Done, or no longer valid: what waits then waits for resolution.
+			e.marks &^= draining
+			s.publishLocked(e)
+			s.mu.Unlock()
+			return
+		}
+		s.mu.Unlock()
+		for p := batch.Pop(); p != nil; p = batch.Pop() {
+			// The address as it is now: it may change while this runs.
+			e.iface.transmit(p, e.load().lladdr())
+		}
+	}
+}
