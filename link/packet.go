@@ -131,6 +131,19 @@ func (p *Packet) Pull(n int) []byte {
 	return b
 }
 
+// Tailroom returns how many bytes Put can still take.
+func (p *Packet) Tailroom() int { return len(p.buf) - p.tail }
+
+// Put moves the back by n bytes and returns those n bytes, to be written by
+// the caller. It panics when there is no room.
+func (p *Packet) Put(n int) []byte {
+	if n < 0 || n > p.Tailroom() {
+		panic(fmt.Sprintf("link: put of %d bytes with tailroom %d", n, p.Tailroom()))
+	}
+	p.tail += n
+	return p.buf[p.tail-n : p.tail : p.tail]
+}
+
 // Trim cuts the packet to its first n bytes, for instance to drop Ethernet
 // padding. A packet that is shorter already stays as it is.
 func (p *Packet) Trim(n int) {

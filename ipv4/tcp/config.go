@@ -1,0 +1,118 @@
+package tcp
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/tapstack/tapstack/link"
+	"github.com/tapstack/tapstack/stack/clock"
+)
+
+// Config holds what a Protocol needs from its host and the values that Linux
+// has under net.ipv4.tcp_*. A zero value means the default.
+type Config struct {
+	Clock clock.Clock
+	Rand  *rand.Rand  // safe for concurrent use, as package random's are; nil: random.Secure
+	Drops *link.Drops // nil: counted, but nobody sees them
+
+	SynRetries    int           // tcp_syn_retries; default 6
+	SynAckRetries int           // tcp_synack_retries; default 5
+	Retries       int           // tcp_retries2; default 15
+	OrphanRetries int           // tcp_orphan_retries; default 8
+	FinTimeout    time.Duration // tcp_fin_timeout: FIN-WAIT-2 without an owner; default 60 s
+	TimeWait      time.Duration // length of TIME-WAIT; default 60 s
+	MaxTimeWait   int           // tcp_max_tw_buckets; default 65536
+	MaxBacklog    int           // somaxconn: limit of a listener's backlog; default 4096
+
+	// ReceiveBuffer and SendBuffer are the defaults of SocketConfig's.
+	ReceiveBuffer, SendBuffer int
+	// MaxReceiveBuffer is the most that SetReadBuffer gives, and what the
+	// window scale is chosen for; default 6 MiB (tcp_rmem[2]).
+	MaxReceiveBuffer int
+}
+
+// Default sizes in bytes. The receive buffer is also the largest window, which
+// stays under what the queue of a Linux TAP device holds, 1000 frames of 1500
+// bytes: a peer that fills a larger one at once overruns the queue.
+const (
+	defaultReceiveBuffer    = 1 << 20
+	defaultSendBuffer       = 4 << 20
+	defaultMaxReceiveBuffer = 6 << 20
+	minBuffer               = 4 << 10
+)
+
+func (c Config) withDefaults() Config {
+	def := func(v *int, d int) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	def(&c.SynRetries, 6)
+	def(&c.SynAckRetries, 5)
+	def(&c.Retries, 15)
+	def(&c.OrphanRetries, 8)
+	def(&c.MaxTimeWait, 65536)
+	def(&c.MaxBacklog, 4096)
+	def(&c.ReceiveBuffer, defaultReceiveBuffer)
+	def(&c.SendBuffer, defaultSendBuffer)
+	def(&c.MaxReceiveBuffer, defaultMaxReceiveBuffer)
+	if c.FinTimeout <= 0 {
+		c.FinTimeout = time.Minute
+	}
+	if c.TimeWait <= 0 {
+		c.TimeWait = time.Minute
+	}
+	if c.Drops == nil {
+		c.Drops = new(link.Drops)
+	}
+	return c
+}
+
+// SocketConfig is what a connection or a listener, and the connections it
+// accepts, begin with. A zero value means the default.
+type SocketConfig struct {
+	ReceiveBuffer int // bytes that wait for Read; default Config.ReceiveBuffer
+	SendBuffer    int // bytes that wait for acknowledgement; default Config.SendBuffer
+	MSS           int // at most this many bytes in a segment either way (TCP_MAXSEG)
+	// Nagle delays short segments while another is not acknowledged. The
+	// default is not to, as in package net.
+	Nagle        bool
+	NoTimestamps bool // don't offer nor accept timestamps
+	NoScaling    bool // don't offer nor accept window scaling
+	KeepAlive    KeepAliveConfig
+	Interface    int // index of the interface that all packets leave by; 0: the route's
+	TTL, TOS     uint8
+	Backlog      int // of a listener; default Config.MaxBacklog
+}
+
+// KeepAliveConfig has the meaning of net.KeepAliveConfig, with Linux's defaults:
+// off, 2 h, 75 s, 9.
+type KeepAliveConfig struct {
+	Enable   bool
+	Idle     time.Duration
+	Interval time.Duration
+	Count    int
+}
+
+func (k KeepAliveConfig) withDefaults() KeepAliveConfig {
+	if k.Idle <= 0 {
+		k.Idle = 2 * time.Hour
+	}
+	if k.Interval <= 0 {
+		k.Interval = 75 * time.Second
+	}
+	if k.Count <= 0 {
+		k.Count = 9
+	}
+	return k
+}
+
+// scaleFor returns the shift with which a window of n bytes fits the header's
+// field (RFC 7323 section 2.2).
+func scaleFor(n int) uint8 {
+	var s uint8
+	for s < maxWindowScale && 0xffff<<s < n {
+		s++
+	}
+	return s
+}

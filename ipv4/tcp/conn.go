@@ -1,0 +1,266 @@
+package tcp
+
+import (
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/tapstack/tapstack/ipv4"
+	"github.com/tapstack/tapstack/link"
+	"github.com/tapstack/tapstack/stack/clock"
+)
+
+// Conn is a TCP connection. It is a net.Conn; all methods may be called
+// concurrently.
+type Conn struct {
+	pr     *Protocol
+	key    tuple
+	src    netip.Addr // key's addresses, as lower layers want them
+	dst    netip.Addr
+	config SocketConfig
+	parent *Listener // until the connection is accepted; guarded by mu
+
+	mu       sync.Mutex
+	readable sync.Cond // data, end of stream, an error, a deadline; also the end of connecting
+	writable sync.Cond
+
+	state   State
+	err     error         // why the connection ended early
+	told    bool          // the user has seen err
+	softErr syscall.Errno // of an ICMP error that may be temporary
+	closed  bool          // by the user: nobody will read or write again
+	readEnd bool          // CloseRead
+	queued  bool          // in the parent's accept queue or beyond
+	linger  int           // SO_LINGER in seconds, negative: off
+
+	snd  sender
+	rcv  receiver
+	rtt  rtt
+	rto  rto
+	loss loss
+	win  window
+	cc   congestionControl
+	ts   timestamps
+	ack  acker
+
+	timers  timers
+	timer   clock.Timer
+	armedAt time.Time // what timer is set to; zero when it is not running
+
+	scaling     bool // window scaling was negotiated
+	synRetrans  int
+	userTimeout time.Duration // TCP_USER_TIMEOUT, 0: off
+	stalledAt   time.Time     // since when nothing has got through, while retries > 0
+	writing     bool          // a Write is under way
+
+	force     bool // the next retransmission ignores the congestion window
+	retries   int  // timeouts since the last progress
+	probes    int  // zero-window or keepalive probes without an answer
+	reno      reno
+	lastSent  time.Time // of data
+	lastHeard time.Time // of anything acceptable
+	lastOOW   time.Time // of an answer to an unacceptable segment
+
+	readDeadline, writeDeadline deadline
+
+	// Segments leave after mu is released: whoever unlocks with out not empty
+	// and sending not set transmits, in order, until it is.
+	out     link.Queue
+	sending bool
+	more    bool // output stopped at a full batch
+	confirm bool // mark the next packet as evidence that the next hop works
+	noDF    bool // the path's MTU is below what TCP adapts to
+}
+
+// minPMTU is the smallest path MTU that is believed (Linux's
+// net.ipv4.route.min_pmtu); smaller ones are left to fragmentation.
+const minPMTU = 552
+
+// maxMSS keeps a segment with all headers in an IPv4 packet.
+const maxMSS = ipv4.MaxPacketLen - 40
+
+// newConn returns a closed connection for k over a path that carries mtu bytes.
+func (pr *Protocol) newConn(k tuple, sc SocketConfig, mtu int, now time.Time) *Conn {
+	if sc.ReceiveBuffer <= 0 {
+		sc.ReceiveBuffer = pr.config.ReceiveBuffer
+	}
+	if sc.SendBuffer <= 0 {
+		sc.SendBuffer = pr.config.SendBuffer
+	}
+	sc.KeepAlive = sc.KeepAlive.withDefaults()
+	c := &Conn{pr: pr, key: k, src: netip.AddrFrom4(k.laddr), dst: netip.AddrFrom4(k.raddr), config: sc, linger: -1}
+	c.readable.L, c.writable.L = &c.mu, &c.mu
+	c.readDeadline.wake, c.writeDeadline.wake = &c.readable, &c.writable
+	c.snd.pmtu = mtu
+	c.snd.limit = max(sc.SendBuffer, minBuffer)
+	c.rcv.limit = min(max(sc.ReceiveBuffer, minBuffer), max(pr.config.MaxReceiveBuffer, minBuffer))
+	if !sc.NoScaling {
+		c.rcv.scale = scaleFor(max(c.rcv.limit, pr.config.MaxReceiveBuffer))
+	}
+	c.ts.epoch, c.ts.offset = pr.epoch, pr.secret.timestampOffset(k.laddr, k.raddr)
+	c.cc = &c.reno
+	c.lastHeard = now
+	return c
+}
+
+// lock takes mu; unlock is its counterpart.
+func (c *Conn) lock() { c.mu.Lock() }
+
+// unlock re-arms the timer, releases mu and then transmits what is in out. It
+// is the only way out of a locked section that may have produced segments. No
+// lower layer is called with mu held, since it may call back: a packet that
+// cannot be resolved comes back as an ICMP error in the same call.
+func (c *Conn) unlock() {
+	c.armLocked()
+	if c.sending || c.out.Len() == 0 {
+		c.mu.Unlock()
+		return
+	}
+	c.sending = true
+	for c.out.Len() > 0 {
+		q, s := c.out.Take(), c.sendParamsLocked()
+		c.mu.Unlock()
+		var failed error
+		for p := q.Pop(); p != nil; p = q.Pop() {
+			if err := c.pr.ip.Output(p, s); err != nil {
+				failed = err
+			}
+		}
+		c.mu.Lock()
+		if failed != nil {
+			c.outputFailedLocked(failed)
+		}
+		if c.more {
+			c.more = false
+			c.outputLocked(c.now())
+		}
+	}
+	c.sending = false
+	c.armLocked()
+	c.mu.Unlock()
+}
+
+func (c *Conn) now() time.Time { return c.pr.config.Clock.Now() }
+
+func (c *Conn) sendParamsLocked() ipv4.Send {
+	return ipv4.Send{Src: c.src, Dst: c.dst, Protocol: ipv4.ProtocolTCP, TTL: c.config.TTL, TOS: c.config.TOS,
+		DF: !c.noDF, Interface: c.config.Interface}
+}
+
+// armLocked lets the clock timer follow the earliest deadline. It is moved to
+// earlier times only; when it fires too soon, it is set again.
+func (c *Conn) armLocked() {
+	e := c.timers.earliest()
+	if e.IsZero() || !c.armedAt.IsZero() && !e.Before(c.armedAt) {
+		return
+	}
+	c.armedAt = e
+	d := e.Sub(c.now())
+	if c.timer == nil {
+		c.timer = c.pr.config.Clock.AfterFunc(d, c.expire)
+	} else {
+		c.timer.Reset(d)
+	}
+}
+
+// setStateLocked moves to state s and wakes those who wait for it.
+func (c *Conn) setStateLocked(s State) {
+	if was, is := c.state == Established || c.state == CloseWait, s == Established || s == CloseWait; was != is {
+		if is {
+			c.pr.established.Add(1)
+		} else {
+			c.pr.established.Add(-1)
+		}
+	}
+	c.state = s
+	c.readable.Broadcast()
+	c.writable.Broadcast()
+}
+
+// endLocked brings the connection to CLOSED for the reason err, nil when it
+// ended as it should. What has been received can still be read.
+func (c *Conn) endLocked(err error) {
+	if c.state == Closed {
+		return
+	}
+	if c.err == nil {
+		c.err = err
+	}
+	c.detachLocked()
+	c.pr.demux.remove(c.key, endpoint{conn: c})
+	c.setStateLocked(Closed)
+}
+
+// detachLocked gives up everything but what the user may still read.
+func (c *Conn) detachLocked() {
+	c.timers = timers{}
+	if c.timer != nil {
+		c.timer.Stop()
+		c.armedAt = time.Time{}
+	}
+	c.rcv.ofo.release()
+	if c.closed {
+		c.rcv.release()
+	}
+	c.snd.buf.discard(&c.pr.chunks, c.snd.buf.end)
+	c.snd.sent = sentQueue{}
+	c.loss = loss{}
+	c.more = false
+	if c.parent != nil {
+		c.parent.forget(c)
+	}
+}
+
+// timeWaitLocked enters TIME-WAIT: a small object takes the connection's place.
+func (c *Conn) timeWaitLocked(now time.Time) {
+	w := &timeWait{key: c.key, sndNxt: c.snd.nxt, rcvNxt: c.rcv.nxt, tos: c.config.TOS, ts: c.ts,
+		window: uint16(min(c.rcv.window()>>c.rcv.scale, 0xffff))}
+	c.detachLocked()
+	c.setStateLocked(TimeWait)
+	c.pr.waits.enter(c, w, now)
+}
+
+// abortLocked resets the connection from our side (RFC 9293 section 3.10.5):
+// the user gets err.
+func (c *Conn) abortLocked(now time.Time, err error) {
+	switch c.state {
+	case SynReceived, Established, FinWait1, FinWait2, CloseWait, Closing, LastAck:
+		c.sendResetLocked(now)
+	}
+	c.endLocked(err)
+}
+
+// establishedLocked completes the handshake: s is the segment that did it.
+func (c *Conn) establishedLocked(now time.Time) {
+	if c.rtt.srtt == 0 {
+		// The handshake lost something and measured nothing.
+		c.rto.base = fallbackRTO
+	}
+	c.rto.backoff = 0
+	c.win.start(c.snd.mss, c.synRetrans > 1)
+	c.loss.recover = c.snd.iss
+	c.lastSent = now
+	c.confirm = true
+	c.setStateLocked(Established)
+	c.keepaliveLocked(now)
+}
+
+// negotiateLocked takes in the options of the peer's SYN.
+func (c *Conn) negotiateLocked(o *Options, now time.Time) {
+	c.snd.peerMSS = int(o.MSS)
+	if c.config.MSS > 0 && (c.snd.peerMSS == 0 || c.snd.peerMSS > c.config.MSS) {
+		c.snd.peerMSS = c.config.MSS
+	}
+	if o.HasWindowScale && !c.config.NoScaling {
+		c.scaling, c.snd.scale = true, o.WindowScale
+	} else {
+		c.rcv.scale = 0 // both or neither (RFC 7323 section 2.2)
+	}
+	if o.HasTimestamps && !c.config.NoTimestamps {
+		c.ts.start(o, now)
+	}
+	c.snd.setMSS(c.ts.ok)
+	c.win.mss = c.snd.mss
+	c.rcv.mss = min(c.snd.mss, defaultMSS)
+}

@@ -1,0 +1,211 @@
+package tcp
+
+import (
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+)
+
+// writeSlice is how much Write copies before it lets the lock go.
+const writeSlice = 64 << 10
+
+func (c *Conn) opError(op, call string, err error) error {
+	return opError(op, call, c.key.local(), c.key.remote(), err)
+}
+
+// LocalAddr returns our end's address, a *net.TCPAddr.
+func (c *Conn) LocalAddr() net.Addr { return tcpAddr(c.key.local()) }
+
+// RemoteAddr returns the peer's address, a *net.TCPAddr.
+func (c *Conn) RemoteAddr() net.Addr { return tcpAddr(c.key.remote()) }
+
+// Read reads what has been received, and waits when that is nothing. The error
+// is io.EOF after the peer's FIN; os.ErrDeadlineExceeded, net.ErrClosed,
+// ECONNRESET and ETIMEDOUT are wrapped in a *net.OpError.
+func (c *Conn) Read(b []byte) (int, error) {
+	c.lock()
+	err := c.waitReadableLocked(len(b) == 0)
+	if err != nil {
+		c.unlock()
+		if err == io.EOF {
+			return 0, err
+		}
+		return 0, c.opError("read", "read", err)
+	}
+	n := c.rcv.queue.read(b)
+	c.updateWindowLocked()
+	c.unlock()
+	return n, nil
+}
+
+// waitReadableLocked waits until there is something to read; with poll it only
+// looks for errors.
+func (c *Conn) waitReadableLocked(poll bool) error {
+	for {
+		switch {
+		case c.closed:
+			return net.ErrClosed
+		case c.readDeadline.expired:
+			return os.ErrDeadlineExceeded
+		case poll || c.rcv.queue.bytes > 0:
+			return nil
+		case c.err != nil:
+			c.told = true
+			return c.err
+		case c.rcv.eof || c.readEnd || c.state == Closed:
+			return io.EOF
+		}
+		c.readable.Wait()
+	}
+}
+
+// updateWindowLocked tells the peer that the reader has made room, but only if
+// it is much: the window must at least double (Linux's tcp_cleanup_rbuf).
+func (c *Conn) updateWindowLocked() {
+	if !c.state.receivesData() {
+		return
+	}
+	window, free := c.rcv.window(), c.rcv.free()
+	unacked := c.ack.wanted && c.rcv.nxt.Sub(c.ack.acked) > c.rcv.mss
+	if unacked || 2*window <= c.rcv.limit && free >= 2*window && free-window >= min(c.rcv.limit/2, max(c.rcv.mss, 1)) {
+		c.sendACKLocked(c.now())
+	}
+}
+
+// Write queues b for sending, and waits while the send buffer is full. It
+// returns before the peer has acknowledged, or even received, the data.
+func (c *Conn) Write(b []byte) (int, error) {
+	c.lock()
+	n, err := c.writeLocked(b)
+	c.unlock()
+	if err != nil {
+		return n, c.opError("write", "write", err)
+	}
+	return n, nil
+}
+
+func (c *Conn) writeLocked(b []byte) (n int, err error) {
+	// One Write at a time, so that each is contiguous.
+	for c.writing {
+		if err := c.writeErrorLocked(); err != nil {
+			return 0, err
+		}
+		c.writable.Wait()
+	}
+	c.writing = true
+	defer func() {
+		c.writing = false
+		c.writable.Broadcast()
+	}()
+	for {
+		if err := c.writeErrorLocked(); err != nil {
+			return n, err
+		}
+		if len(b) == 0 {
+			return n, nil
+		}
+		room := c.snd.limit - c.snd.buf.len()
+		if room <= 0 {
+			c.writable.Wait()
+			continue
+		}
+		k := min(room, len(b), writeSlice)
+		c.snd.buf.write(&c.pr.chunks, b[:k])
+		b, n = b[k:], n+k
+		c.outputLocked(c.now())
+		if len(b) > 0 {
+			c.unlock() // transmit
+			c.lock()
+		}
+	}
+}
+
+func (c *Conn) writeErrorLocked() error {
+	switch {
+	case c.closed:
+		return net.ErrClosed
+	case c.writeDeadline.expired:
+		return os.ErrDeadlineExceeded
+	case c.err != nil && !c.told:
+		c.told = true
+		return c.err
+	case !c.state.sendsData():
+		return syscall.EPIPE
+	}
+	return nil
+}
+
+// SetDeadline sets both deadlines; the zero time means none. Calls that wait
+// past their deadline end with os.ErrDeadlineExceeded.
+func (c *Conn) SetDeadline(t time.Time) error { return c.setDeadline(t, true, true) }
+
+// SetReadDeadline sets the deadline of Read.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadline(t, true, false) }
+
+// SetWriteDeadline sets the deadline of Write.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadline(t, false, true) }
+
+func (c *Conn) setDeadline(t time.Time, read, write bool) error {
+	c.lock()
+	defer c.unlock()
+	if c.closed {
+		return c.opError("set", "setdeadline", net.ErrClosed)
+	}
+	if read {
+		c.readDeadline.setLocked(c.pr.config.Clock, t)
+	}
+	if write {
+		c.writeDeadline.setLocked(c.pr.config.Clock, t)
+	}
+	return nil
+}
+
+// ReadFrom writes everything that r has (io.ReaderFrom).
+func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
+	k := c.pr.chunks.take(largeChunk)
+	defer c.pr.chunks.recycle(k)
+	buf := k.data[:cap(k.data)]
+	for {
+		m, rerr := r.Read(buf)
+		if m > 0 {
+			w, err := c.Write(buf[:m])
+			n += int64(w)
+			if err != nil {
+				return n, err
+			}
+		}
+		if rerr == io.EOF {
+			return n, nil
+		}
+		if rerr != nil {
+			return n, rerr
+		}
+	}
+}
+
+// WriteTo writes everything that is received to w, straight from the packets
+// it came in (io.WriterTo).
+func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
+	for {
+		c.lock()
+		err := c.waitReadableLocked(false)
+		if err != nil {
+			c.unlock()
+			if err == io.EOF {
+				return n, nil
+			}
+			return n, c.opError("read", "read", err)
+		}
+		p := c.rcv.queue.pop()
+		c.updateWindowLocked()
+		c.unlock()
+		m, werr := w.Write(p.Bytes())
+		p.Release()
+		n += int64(m)
+		if werr != nil {
+			return n, werr
+		}
+	}
+}

@@ -1,0 +1,423 @@
+package tcp
+
+import (
+	"syscall"
+	"time"
+
+	"github.com/tapstack/tapstack/link"
+)
+
+// invalidRateLimit is the least time between two answers to segments that are
+// not acceptable (tcp_invalid_ratelimit, RFC 5961 section 7).
+const invalidRateLimit = 500 * time.Millisecond
+
+// input handles the segment s with payload p, RFC 9293 section 3.10.7. It
+// reports false, leaving p to the caller, when the connection is gone.
+func (c *Conn) input(s *segment, p *link.Packet) bool {
+	now := c.now()
+	c.lock()
+	switch c.state {
+	case Closed, TimeWait:
+		c.unlock()
+		return false
+	case SynSent:
+		p = c.synSentLocked(now, s, p)
+	default:
+		p = c.synchronizedLocked(now, s, p)
+	}
+	if p != nil { // it carried nothing to keep
+		p.Release()
+	}
+	if c.state != Closed && c.state != TimeWait {
+		c.outputLocked(now)
+	}
+	c.unlock()
+	return true
+}
+
+// drop counts p under r. It returns nil, for whoever reports what is left of p.
+func (c *Conn) drop(p *link.Packet, r link.DropReason) *link.Packet {
+	c.pr.config.Drops.Drop(p, r)
+	return nil
+}
+
+// synSentLocked is section 3.10.7.3. Like synchronizedLocked it returns p if it
+// has not taken it.
+func (c *Conn) synSentLocked(now time.Time, s *segment, p *link.Packet) *link.Packet {
+	hasACK := s.Flags&ACK != 0
+	// First, check the ACK bit.
+	if hasACK && (s.Ack.LessEq(c.snd.iss) || c.snd.nxt.Less(s.Ack)) {
+		if s.Flags&RST == 0 {
+			c.replyResetLocked(s)
+		}
+		return c.drop(p, link.TCPInvalidSequence)
+	}
+	if hasACK && c.ts.epochBad(s, now, c.config.NoTimestamps) {
+		// Linux: the echo is of no timestamp that we sent.
+		c.pr.stats.add(pawsActive)
+		c.replyResetLocked(s)
+		return c.drop(p, link.TCPRFC7323PAWS)
+	}
+	// Second, check the RST bit: it counts only with an acceptable ACK.
+	if s.Flags&RST != 0 {
+		if hasACK {
+			c.pr.stats.add(attemptFails)
+			c.endLocked(syscall.ECONNREFUSED)
+		}
+		return c.drop(p, link.TCPReset)
+	}
+	// Fourth, check the SYN bit.
+	if s.Flags&SYN == 0 {
+		return c.drop(p, link.TCPFlags) // fifth
+	}
+	c.rcv.start(s.Seq)
+	c.negotiateLocked(&s.Options, now)
+	c.ack.acked = c.rcv.nxt
+	c.snd.wnd, c.snd.maxWnd = int(s.Window), int(s.Window) // of a SYN: never scaled
+	c.snd.wl1, c.snd.wl2 = s.Seq, s.Ack
+	if !hasACK {
+		// Simultaneous open.
+		c.setStateLocked(SynReceived)
+		c.resendSYNLocked(now)
+		return p
+	}
+	c.advanceLocked(now, s)
+	c.establishedLocked(now)
+	c.ack.force()
+	if s.n > 0 || s.Flags&FIN != 0 {
+		// "Continue processing at the sixth step."
+		s.Flags &^= SYN
+		s.Seq++
+		return c.textLocked(now, s, p)
+	}
+	return p
+}
+
+// epochBad reports whether the SYN-ACK s echoes a timestamp that we did not send.
+func (t *timestamps) epochBad(s *segment, now time.Time, off bool) bool {
+	o := &s.Options
+	if off || !o.HasTimestamps || o.TSEcr == 0 {
+		return false
+	}
+	age := t.value(now) - o.TSEcr
+	return age > uint32(maxRTO/time.Millisecond)*2
+}
+
+// synchronizedLocked is section 3.10.7.4, for every state past SYN-SENT.
+func (c *Conn) synchronizedLocked(now time.Time, s *segment, p *link.Packet) *link.Packet {
+	if c.state == SynReceived && s.Seq == c.rcv.irs && s.len() == 1 && s.Flags&(SYN|RST) == SYN {
+		if s.Flags&ACK == 0 {
+			// The peer has not seen our SYN-ACK. (Linux answers so too, from
+			// its request socket, where the RFC has a challenge ACK.)
+			if !c.rateLimited(now, ackSkippedChallenge) {
+				c.resendSYNLocked(now)
+			}
+			return p
+		}
+		if s.Ack == c.snd.nxt {
+			// Simultaneous open: the peer's SYN-ACK, figure 8 of section 3.5.
+			// Its SYN has been seen, its ACK has not.
+			s.Flags &^= SYN
+			s.Seq++
+		}
+	}
+	// PAWS comes before the sequence check (RFC 7323 section 5.3).
+	if c.ts.ok && s.Options.HasTimestamps && s.Flags&RST == 0 && c.ts.old(&s.Options, now) {
+		c.pr.stats.add(pawsEstab)
+		if s.n > 0 || !c.rateLimited(now, ackSkippedPAWS) {
+			c.ack.force()
+		}
+		return c.drop(p, link.TCPRFC7323PAWS)
+	}
+	// First, check the sequence number.
+	if !c.rcv.acceptable(s.Seq, s.len()) {
+		switch {
+		case s.Flags&RST != 0:
+		case s.Flags&SYN != 0:
+			c.pr.stats.add(synChallenge)
+			c.challengeLocked(now)
+		// Segments with data get their ACK always: they are no part of a
+		// loop of ACKs, and their sender may have lost the last one.
+		case s.n > 0 || !c.rateLimited(now, ackSkippedSeq):
+			c.ack.force()
+		}
+		if s.Seq.Add(s.len()).LessEq(c.rcv.nxt) {
+			return c.drop(p, link.TCPOldData)
+		}
+		return c.drop(p, link.TCPInvalidSequence)
+	}
+	// Second, check the RST bit, with RFC 5961 section 3.2.
+	if s.Flags&RST != 0 {
+		if s.Seq == c.rcv.nxt {
+			c.resetLocked()
+		} else {
+			c.challengeLocked(now)
+		}
+		return c.drop(p, link.TCPReset)
+	}
+	// Fourth, check the SYN bit: RFC 5961 section 4.2.
+	if s.Flags&SYN != 0 {
+		c.pr.stats.add(synChallenge)
+		c.challengeLocked(now)
+		return c.drop(p, link.TCPInvalidSyn)
+	}
+	// Fifth, check the ACK field.
+	if s.Flags&ACK == 0 {
+		return c.drop(p, link.TCPFlags)
+	}
+	c.lastHeard = now
+	if c.ts.ok && s.Options.HasTimestamps {
+		c.ts.note(&s.Options, s.Seq, c.ack.acked, now)
+	}
+	if c.state == SynReceived {
+		if s.Ack.LessEq(c.snd.una) || c.snd.nxt.Less(s.Ack) {
+			c.replyResetLocked(s)
+			return c.drop(p, link.TCPInvalidSequence)
+		}
+		if !c.acceptLocked() {
+			// The accept queue is full: as if the ACK had been lost
+			// (tcp_abort_on_overflow off).
+			return c.drop(p, link.TCPListenOverflow)
+		}
+		c.snd.wnd = int(s.Window) << c.snd.scale
+		c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
+		c.snd.wl1, c.snd.wl2 = s.Seq, s.Ack
+		c.advanceLocked(now, s)
+		c.establishedLocked(now)
+		c.queueLocked()
+	} else if r := c.ackLocked(now, s); r != 0 {
+		return c.drop(p, r)
+	}
+	switch {
+	case c.state == Closed || c.state == TimeWait:
+		return p
+	case s.n > 0 || s.Flags&FIN != 0:
+		// Sixth, URG: the pointer is ignored, urgent data is read in line (RFC
+		// 6093 section 4). Seventh and eighth:
+		return c.textLocked(now, s, p)
+	}
+	return p
+}
+
+// rateLimited reports whether an answer to an unacceptable segment would be one
+// too many, and counts it under skipped then.
+func (c *Conn) rateLimited(now time.Time, skipped counter) bool {
+	if !c.lastOOW.IsZero() && now.Sub(c.lastOOW) < invalidRateLimit {
+		c.pr.stats.add(skipped)
+		return true
+	}
+	c.lastOOW = now
+	return false
+}
+
+// challengeLocked sends a challenge ACK (RFC 5961).
+func (c *Conn) challengeLocked(now time.Time) {
+	if !c.rateLimited(now, ackSkippedChallenge) {
+		c.pr.stats.add(challengeACK)
+		c.ack.force()
+	}
+}
+
+// resetLocked is what a valid RST does (section 3.10.7.4, second check).
+func (c *Conn) resetLocked() {
+	err := syscall.ECONNRESET
+	switch c.state {
+	case SynReceived:
+		err = syscall.ECONNREFUSED
+		c.pr.stats.add(attemptFails)
+	case CloseWait:
+		err = syscall.EPIPE // Linux's tcp_reset
+		c.pr.stats.add(estabResets)
+	case Established:
+		c.pr.stats.add(estabResets)
+	}
+	c.endLocked(err)
+}
+
+// ackLocked is the fifth check in the states from ESTABLISHED on. It returns a
+// reason when the segment is to be dropped.
+func (c *Conn) ackLocked(now time.Time, s *segment) link.DropReason {
+	ack := s.Ack
+	if c.snd.nxt.Less(ack) {
+		c.challengeLocked(now)
+		return link.TCPAckUnsent
+	}
+	if ack.Less(c.snd.una) {
+		// RFC 5961 section 5.2: older than any window of ours is an attack.
+		if ack.Less(c.snd.una.Add(-c.snd.maxWnd)) {
+			c.challengeLocked(now)
+			return link.TCPOldAck
+		}
+		return 0 // a duplicate; its data may still be good
+	}
+	c.probes = 0
+	outstanding := c.snd.inFlight() > 0
+	changed := c.snd.window(s.Seq, ack, int(s.Window)<<c.snd.scale)
+	if c.snd.una.Less(ack) {
+		c.advanceLocked(now, s)
+		return c.finAckedLocked(now)
+	}
+	// RFC 5681 section 2 defines a duplicate ACK by (a) data outstanding, (b)
+	// no data, (c) no SYN nor FIN, (d) the ACK number, (e) the same window.
+	if outstanding && s.len() == 0 && !changed {
+		// It says that a segment left the network: the path works both ways.
+		c.confirm = true
+		if c.loss.duplicate(&c.snd.sent, c.snd.una, c.snd.nxt, &c.win, c.cc, now) {
+			c.pr.stats.add(renoRecovery)
+			c.force = true
+		}
+	}
+	if changed && !outstanding {
+		c.timers.clear(timerPersist)
+		c.rto.backoff = 0
+	}
+	return 0
+}
+
+// advanceLocked takes in an ACK of something new.
+func (c *Conn) advanceLocked(now time.Time, s *segment) {
+	n := s.Ack.Sub(c.snd.una)
+	before := c.loss.flight(&c.snd.sent, c.snd.mss)
+	segments, sample, sampled := c.snd.acked(&c.pr.chunks, &c.loss, s.Ack)
+	c.confirm = true
+	c.retries = 0
+	c.softErr = 0
+	c.force = false
+
+	if sampled {
+		c.rtt.update(now.Sub(c.pr.epoch) - sample.at)
+		c.rto.update(&c.rtt)
+	} else if d, ok := c.ts.sample(s.Options.TSEcr, now); ok && c.ts.ok && s.Options.HasTimestamps {
+		// RFC 7323 section 4.1: the echo tells which transmission it was.
+		c.rtt.update(d)
+		c.rto.update(&c.rtt)
+	}
+	if c.snd.mss > 0 && c.win.cwnd > 0 {
+		grow := c.loss.acked(&c.snd.sent, c.snd.una, segments, c.snd.inFlight(), &c.win)
+		// A window that was not in use says nothing about the path (RFC 7661
+		// section 4.1); in slow start half of it is enough, as in Linux.
+		used := before
+		if c.win.slowStart() {
+			used = 2 * before
+		}
+		if grow && used+c.win.mss > c.win.cwnd {
+			c.cc.acked(&c.win, n, &c.rtt, now)
+		}
+		c.force = c.loss.phase == phaseRecovery && c.loss.lost > 0
+	}
+	if c.snd.inFlight() == 0 {
+		c.timers.clear(timerRTO) // RFC 6298 (5.2)
+	} else {
+		c.timers.set(timerRTO, now.Add(c.rto.current())) // (5.3)
+	}
+	if c.snd.buf.len() <= c.snd.limit*2/3 {
+		c.writable.Broadcast()
+	}
+}
+
+// finAckedLocked moves on if the peer has acknowledged our FIN.
+func (c *Conn) finAckedLocked(now time.Time) link.DropReason {
+	if !c.snd.finAcked() {
+		return 0
+	}
+	switch c.state {
+	case FinWait1:
+		c.setStateLocked(FinWait2)
+		if c.closed {
+			c.timers.set(timerOrphan, now.Add(c.pr.config.FinTimeout))
+		}
+	case Closing:
+		c.timeWaitLocked(now)
+	case LastAck:
+		c.endLocked(nil)
+	}
+	return 0
+}
+
+// textLocked is the seventh step, the segment text, and the eighth, FIN.
+func (c *Conn) textLocked(now time.Time, s *segment, p *link.Packet) *link.Packet {
+	if !c.state.receivesData() {
+		// After the peer's FIN there can be no more ("this should not occur").
+		return p
+	}
+	fin := s.Flags&FIN != 0
+	if s.n > 0 {
+		if (c.closed || c.readEnd) && c.state != Established && c.rcv.nxt.Less(s.Seq.Add(s.n)) {
+			// Nobody will read this: tell the peer (RFC 9293 section 3.6.1,
+			// RFC 2525 section 2.17).
+			c.pr.stats.add(abortOnData)
+			c.abortLocked(now, nil)
+			return c.drop(p, link.SocketClosed)
+		}
+		c.rcv.observe(s.n)
+		c.ack.received(now, c.rto.current())
+		var gone bool
+		if p, fin, gone = c.storeLocked(s, p, fin); gone {
+			return nil
+		}
+	}
+	if fin {
+		c.rcv.fin, c.rcv.finSeen = s.Seq.Add(s.n), true
+		c.ack.force()
+	}
+	if c.rcv.consumeFIN() {
+		c.finLocked(now)
+	}
+	return p
+}
+
+// storeLocked takes the payload to the reader or to reassembly. It returns what
+// is left of p (nil once stored), whether a FIN behind it still counts, and
+// whether nothing of the segment does.
+func (c *Conn) storeLocked(s *segment, p *link.Packet, fin bool) (rest *link.Packet, finToo, gone bool) {
+	// Trim to the window: "only those portions that are new".
+	seq := s.Seq
+	if old := c.rcv.nxt.Sub(seq); old > 0 {
+		p.Pull(min(old, p.Len()))
+		seq = c.rcv.nxt
+	}
+	if over := seq.Add(p.Len()).Sub(c.rcv.edge); over > 0 {
+		fin = false
+		c.ack.force()
+		if over >= p.Len() {
+			c.pr.stats.add(zeroWindowDrop)
+			return c.drop(p, link.TCPZeroWindow), false, true
+		}
+		p.Trim(p.Len() - over)
+	}
+	if p.Len() == 0 {
+		return p, fin, false // only its FIN is new
+	}
+	gap := !c.rcv.ofo.empty()
+	moved, reason, ok := c.rcv.data(seq, p)
+	if !ok {
+		c.pr.stats.add(ofoDrop)
+		c.ack.force()
+		return c.drop(p, reason), false, true
+	}
+	if !moved {
+		c.pr.stats.add(ofoQueue)
+	} else {
+		c.readable.Broadcast()
+	}
+	if gap || !moved {
+		// RFC 5681 section 4.2: at once for what is out of order and for
+		// what fills a gap.
+		c.ack.force()
+	}
+	return nil, fin, false
+}
+
+// finLocked is the eighth step: the peer's FIN has its turn.
+func (c *Conn) finLocked(now time.Time) {
+	c.ack.force()
+	switch c.state {
+	case SynReceived, Established:
+		c.setStateLocked(CloseWait)
+	case FinWait1: // our FIN is not acknowledged, or it would be FIN-WAIT-2
+		c.setStateLocked(Closing)
+	case FinWait2:
+		c.sendACKLocked(now)
+		c.timeWaitLocked(now)
+	}
+}

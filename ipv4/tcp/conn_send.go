@@ -1,0 +1,255 @@
+package tcp
+
+import (
+	"errors"
+	"syscall"
+	"time"
+
+	"github.com/tapstack/tapstack/link"
+)
+
+// outBatch is how many segments are built before the lock is released to
+// transmit them.
+const outBatch = 32
+
+// outputLocked sends what may be sent: retransmissions first, then new data,
+// then an acknowledgement if nothing carried it.
+func (c *Conn) outputLocked(now time.Time) {
+	if c.state.synchronized() && c.state != TimeWait {
+		c.retransmitLocked(now)
+		c.sendDataLocked(now)
+	}
+	switch {
+	case !c.ack.wanted:
+		c.timers.clear(timerDelack)
+	case c.state == SynSent || c.state == Closed:
+	case c.ack.due(c.rcv.nxt, c.rcv.mss) || !c.rcv.ofo.empty():
+		c.sendACKLocked(now)
+	case !c.timers.armed(timerDelack):
+		c.timers.set(timerDelack, now.Add(c.ack.delay()))
+	}
+}
+
+// retransmitLocked sends again what is marked lost, as far as the congestion
+// window allows.
+func (c *Conn) retransmitLocked(now time.Time) {
+	for c.loss.lost > 0 {
+		i := c.snd.sent.firstLost()
+		x := c.snd.sent.at(i)
+		if i > 0 && c.snd.una.Add(c.snd.wnd).Less(x.end) {
+			return // the peer shrank its window; the first is a probe of it
+		}
+		if n := c.dataLen(x); n > c.snd.mss {
+			c.snd.sent.split(i, x.start.Add(c.snd.mss)) // the path's MTU fell
+			x = c.snd.sent.at(i)
+		}
+		flight := c.loss.flight(&c.snd.sent, c.snd.mss)
+		if !c.force && flight > 0 && flight+x.len() > c.win.cwnd {
+			return
+		}
+		if c.out.Len() >= outBatch {
+			c.more = true
+			return
+		}
+		if c.loss.phase == phaseLoss {
+			c.pr.stats.add(slowStartRetrans)
+		} else {
+			c.pr.stats.add(fastRetrans)
+		}
+		c.force = false
+		c.resendLocked(now, i)
+	}
+}
+
+// dataLen returns how many octets of x are data.
+func (c *Conn) dataLen(x *sentSegment) int {
+	start := maxSeq(x.start, c.snd.iss+1)
+	return max(minSeq(x.end, c.snd.end()).Sub(start), 0)
+}
+
+// resendLocked retransmits the i-th segment in flight.
+func (c *Conn) resendLocked(now time.Time, i int) {
+	x := c.snd.sent.at(i)
+	n := c.dataLen(x)
+	flags := ACK
+	if c.snd.end().Less(x.end) {
+		flags |= FIN
+	}
+	c.pr.stats.add(retransSegs)
+	c.loss.retransmitted(&c.snd.sent, i)
+	x.sent = min(x.sent, 254) + 1
+	x.at = now.Sub(c.pr.epoch)
+	c.emitLocked(now, x.start, n, flags|PSH)
+	if !c.timers.armed(timerRTO) {
+		c.timers.set(timerRTO, now.Add(c.rto.current()))
+	}
+}
+
+// sendDataLocked sends new data and FIN as windows and Nagle allow.
+func (c *Conn) sendDataLocked(now time.Time) {
+	if c.snd.unsent() == 0 && !c.snd.finPending() {
+		return
+	}
+	if c.snd.inFlight() == 0 && now.Sub(c.lastSent) > c.rto.current() {
+		c.win.restart()
+	}
+	for {
+		flight := c.loss.flight(&c.snd.sent, c.snd.mss)
+		n, fin, ok := c.snd.next(c.config.Nagle, flight, c.win.cwnd)
+		if !ok {
+			break
+		}
+		if c.out.Len() >= outBatch {
+			c.more = true
+			return
+		}
+		c.sendNewLocked(now, n, fin)
+	}
+	// Nothing in flight will bring an ACK, and something waits: the window is
+	// closed or too small. Probe it (section 3.8.6.1).
+	if c.snd.inFlight() == 0 && (c.snd.unsent() > 0 || c.snd.finPending()) && !c.timers.armed(timerPersist) {
+		c.timers.set(timerPersist, now.Add(c.rto.current()))
+	}
+}
+
+// sendNewLocked sends the next n octets, and FIN.
+func (c *Conn) sendNewLocked(now time.Time, n int, fin bool) {
+	seq := c.snd.nxt
+	flags := ACK
+	length := n
+	if n == c.snd.unsent() {
+		flags |= PSH // the buffer is empty now (section 3.9.1.2)
+	}
+	if fin {
+		flags |= FIN
+		length++
+	}
+	c.snd.nxt = seq.Add(length)
+	if n < c.snd.mss {
+		c.snd.small = c.snd.nxt
+	}
+	c.snd.sent.push(sentSegment{start: seq, end: c.snd.nxt, at: now.Sub(c.pr.epoch), sent: 1})
+	if n > 0 {
+		c.pr.stats.add(origDataSent)
+		c.lastSent = now
+		c.ack.sentData(now)
+	}
+	c.emitLocked(now, seq, n, flags)
+	c.timers.clear(timerPersist)
+	if !c.timers.armed(timerRTO) {
+		c.timers.set(timerRTO, now.Add(c.rto.current())) // RFC 6298 (5.1)
+	}
+}
+
+// emitLocked queues a segment with the n octets from seq on.
+func (c *Conn) emitLocked(now time.Time, seq Seq, n int, flags Flags) {
+	p := link.NewPacket(n)
+	if n > 0 {
+		c.snd.buf.read(p.Bytes(), c.snd.offset(seq))
+	}
+	h := Header{SrcPort: c.key.lport, DstPort: c.key.rport, Seq: seq, Flags: flags}
+	if flags&ACK != 0 {
+		h.Ack = c.rcv.nxt
+		h.Window = uint16(min(c.rcv.advance()>>c.rcv.scale, 0xffff))
+		c.ack.sent(c.rcv.nxt)
+		c.timers.clear(timerDelack)
+	}
+	if c.ts.ok {
+		h.Options.HasTimestamps, h.Options.TSVal, h.Options.TSEcr = true, c.ts.value(now), c.ts.recent
+	}
+	c.queuePacketLocked(&h, p)
+}
+
+// queuePacketLocked completes p and queues it for transmission.
+func (c *Conn) queuePacketLocked(h *Header, p *link.Packet) {
+	seal(h, p, c.src, c.dst)
+	// Evidence that the next hop works goes with the next packet that is sent.
+	p.Confirm, c.confirm = c.confirm, false
+	c.pr.stats.add(outSegs)
+	c.out.Queue(p)
+}
+
+// sendACKLocked sends an ACK without data.
+func (c *Conn) sendACKLocked(now time.Time) { c.emitLocked(now, c.snd.nxt, 0, ACK) }
+
+// sendResetLocked sends a RST that the peer will accept.
+func (c *Conn) sendResetLocked(now time.Time) {
+	c.pr.stats.add(outRsts)
+	c.emitLocked(now, c.snd.nxt, 0, RST|ACK)
+}
+
+// replyResetLocked answers s with a reset without touching the connection (RFC
+// 9293 section 3.5.2, group 2).
+func (c *Conn) replyResetLocked(s *segment) {
+	h := resetFor(s)
+	h.SrcPort, h.DstPort = c.key.lport, c.key.rport
+	c.pr.stats.add(outRsts)
+	c.queuePacketLocked(&h, link.NewPacket(0))
+}
+
+// sendSYNLocked sends the SYN for the first time: alone in SYN-SENT, with ACK
+// in SYN-RECEIVED.
+func (c *Conn) sendSYNLocked(now time.Time) {
+	c.snd.nxt = c.snd.iss + 1
+	c.snd.sent.push(sentSegment{start: c.snd.iss, end: c.snd.nxt, at: now.Sub(c.pr.epoch), sent: 1})
+	c.emitSYNLocked(now)
+	c.timers.set(timerRTO, now.Add(c.rto.current()))
+}
+
+// resendSYNLocked sends it again, or for simultaneous open with an ACK now.
+func (c *Conn) resendSYNLocked(now time.Time) {
+	x := c.snd.sent.at(0)
+	x.sent = min(x.sent, 254) + 1
+	x.at = now.Sub(c.pr.epoch)
+	c.emitSYNLocked(now)
+}
+
+func (c *Conn) emitSYNLocked(now time.Time) {
+	h := Header{SrcPort: c.key.lport, DstPort: c.key.rport, Seq: c.snd.iss, Flags: SYN}
+	o := &h.Options
+	o.MSS = uint16(min(max(c.snd.pmtu-40, minMSS), maxMSS))
+	if c.config.MSS > 0 {
+		o.MSS = uint16(min(int(o.MSS), c.config.MSS))
+	}
+	window := min(c.rcv.limit, 0xffff) // never scaled (RFC 7323 section 2.2)
+	if c.state == SynReceived {
+		h.Flags |= ACK
+		h.Ack = c.rcv.nxt
+		c.ack.sent(c.rcv.nxt)
+		o.HasTimestamps = c.ts.ok
+		o.HasWindowScale = c.scaling
+	} else {
+		o.HasTimestamps = !c.config.NoTimestamps
+		o.HasWindowScale = !c.config.NoScaling
+	}
+	h.Window = uint16(window)
+	if o.HasTimestamps {
+		o.TSVal, o.TSEcr = c.ts.value(now), c.ts.recent
+	}
+	if o.HasWindowScale {
+		o.WindowScale = c.rcv.scale
+	}
+	c.queuePacketLocked(&h, link.NewPacket(0))
+}
+
+// outputFailedLocked takes note of an error of our own IPv4. It ends an attempt
+// to connect if no route is left; established connections try again.
+func (c *Conn) outputFailedLocked(err error) {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return
+	}
+	switch errno {
+	case syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EACCES, syscall.ENETDOWN:
+		c.softErr = errno
+		if c.state == SynSent {
+			c.pr.stats.add(attemptFails)
+			c.endLocked(errno)
+		}
+	case syscall.EMSGSIZE:
+		// The interface's MTU fell.
+		if path, err := c.pr.ip.OutputPath(c.dst, c.src, c.config.Interface); err == nil {
+			c.setPMTULocked(c.now(), path.MTU)
+		}
+	}
+}

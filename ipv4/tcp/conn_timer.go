@@ -1,0 +1,170 @@
+package tcp
+
+import (
+	"syscall"
+	"time"
+)
+
+// expire is called by the clock timer when the earliest deadline has come.
+func (c *Conn) expire() {
+	now := c.now()
+	c.lock()
+	c.armedAt = time.Time{}
+	if c.timers.due(timerDelack, now) && c.ack.wanted {
+		c.pr.stats.add(delayedACKs)
+		c.ack.late(c.rto.current())
+	}
+	if c.timers.due(timerRTO, now) {
+		c.retransmissionTimeoutLocked(now)
+	}
+	if c.timers.due(timerPersist, now) {
+		c.persistLocked(now)
+	}
+	if c.timers.due(timerKeepalive, now) {
+		c.keepaliveProbeLocked(now)
+	}
+	if c.timers.due(timerOrphan, now) {
+		if c.state != FinWait2 {
+			c.pr.stats.add(abortOnLinger)
+			c.abortLocked(now, nil)
+		}
+		c.endLocked(nil)
+	}
+	if c.state != Closed && c.state != TimeWait {
+		c.outputLocked(now)
+	}
+	c.unlock()
+}
+
+// retransmissionTimeoutLocked is RFC 6298 (5.4) to (5.6).
+func (c *Conn) retransmissionTimeoutLocked(now time.Time) {
+	if c.snd.sent.len() == 0 {
+		return
+	}
+	if c.retries == 0 {
+		c.stalledAt = c.pr.epoch.Add(c.snd.sent.at(0).at)
+	}
+	if c.retries >= c.retryLimit() || c.userTimeout > 0 && now.Sub(c.stalledAt) >= c.userTimeout {
+		c.timedOutLocked(now)
+		return
+	}
+	c.retries++
+	c.rto.backOff()
+	c.pr.stats.add(timeouts)
+	if c.state == SynSent || c.state == SynReceived {
+		c.synRetrans++
+		c.pr.stats.add(synRetrans)
+		c.pr.stats.add(retransSegs)
+		c.resendSYNLocked(now)
+	} else {
+		switch c.loss.phase {
+		case phaseRecovery:
+			c.pr.stats.add(renoFailures)
+		case phaseLoss:
+			c.pr.stats.add(lossFailures)
+		}
+		c.loss.timeout(&c.snd.sent, c.snd.una, c.snd.nxt, &c.win, c.cc, now)
+	}
+	at := now.Add(c.rto.current())
+	if c.userTimeout > 0 && c.stalledAt.Add(c.userTimeout).Before(at) {
+		at = c.stalledAt.Add(c.userTimeout)
+	}
+	c.timers.set(timerRTO, at)
+}
+
+// retryLimit returns how many timeouts in a row the state allows.
+func (c *Conn) retryLimit() int {
+	switch {
+	case c.state == SynSent || c.state == SynReceived && c.parent == nil:
+		return c.pr.config.SynRetries
+	case c.state == SynReceived:
+		return c.pr.config.SynAckRetries
+	case c.closed:
+		return c.pr.config.OrphanRetries
+	}
+	return c.pr.config.Retries
+}
+
+// timedOutLocked gives the peer up. The user learns of the last ICMP error, if
+// there was one, as that says more (Linux's tcp_write_err).
+func (c *Conn) timedOutLocked(now time.Time) {
+	c.pr.stats.add(abortOnTimeout)
+	var err = syscall.ETIMEDOUT
+	if c.softErr != 0 {
+		err = c.softErr
+	}
+	if c.state == SynSent || c.state == SynReceived {
+		c.pr.stats.add(attemptFails)
+	}
+	c.endLocked(err)
+}
+
+// persistLocked probes a window that is closed, or too small to be worth a
+// segment (RFC 9293 section 3.8.6.1). While the peer answers, that may go on for
+// ever.
+func (c *Conn) persistLocked(now time.Time) {
+	if c.snd.inFlight() > 0 || c.snd.unsent() == 0 && !c.snd.finPending() {
+		return
+	}
+	if c.probes == 0 {
+		c.stalledAt = now
+	}
+	if c.probes >= c.retryLimit() || c.userTimeout > 0 && now.Sub(c.stalledAt) >= c.userTimeout {
+		c.timedOutLocked(now)
+		return
+	}
+	if n := min(c.snd.usable(), c.snd.unsent(), c.snd.mss); n > 0 {
+		// The override of silly window avoidance (section 3.8.6.2.1 (4)).
+		c.sendNewLocked(now, n, false)
+		return
+	}
+	c.probes++
+	c.rto.backOff()
+	c.pr.stats.add(winProbe)
+	c.probeLocked(now)
+	c.timers.set(timerPersist, now.Add(c.rto.current()))
+}
+
+// probeLocked sends a segment that is old and so demands an ACK, which carries
+// the peer's window (section 3.8.4; Linux's tcp_xmit_probe_skb). Unlike an octet
+// of new data it cannot be refused over and over.
+func (c *Conn) probeLocked(now time.Time) { c.emitLocked(now, c.snd.una-1, 0, ACK) }
+
+// keepaliveLocked arms the keepalive timer (section 3.8.4).
+func (c *Conn) keepaliveLocked(now time.Time) {
+	k := &c.config.KeepAlive
+	if !k.Enable || !c.state.synchronized() || c.state == TimeWait {
+		c.timers.clear(timerKeepalive)
+		return
+	}
+	c.timers.set(timerKeepalive, maxTime(now, c.lastHeard.Add(k.Idle)))
+}
+
+func (c *Conn) keepaliveProbeLocked(now time.Time) {
+	k := &c.config.KeepAlive
+	if !k.Enable || !c.state.synchronized() || c.state == TimeWait {
+		return
+	}
+	idle := now.Sub(c.lastHeard)
+	switch {
+	case c.snd.inFlight() > 0 || c.snd.unsent() > 0:
+		c.timers.set(timerKeepalive, now.Add(k.Idle)) // retransmission knows better
+	case idle < k.Idle:
+		c.timers.set(timerKeepalive, c.lastHeard.Add(k.Idle))
+	case c.probes >= k.Count || c.userTimeout > 0 && idle >= c.userTimeout && c.probes > 0:
+		c.pr.stats.add(abortOnTimeout)
+		c.abortLocked(now, syscall.ETIMEDOUT)
+	default:
+		c.probes++
+		c.pr.stats.add(keepAliveProbe)
+		c.probeLocked(now)
+		c.timers.set(timerKeepalive, now.Add(k.Interval))
+	}
+}
+
+func maxTime(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,45 @@
+// Package tcp is the Transmission Control Protocol over IPv4.
+//
+// # Shape
+//
+// A Conn is made of structs that each know one concern and are told the time:
+// sender, receiver (with reassembly), rtt, rto, loss, window with its
+// congestionControl, timestamps, acker, timers. They hold no lock and do no
+// I/O. conn_recv.go is RFC 9293 section 3.10.7 in its order; conn_send.go
+// decides what goes out; conn_io.go is the user's side. A segment is handled to
+// completion in the goroutine that received it.
+//
+// # Locks
+//
+// Each connection has one mutex. With it held nothing below is called and no
+// packet is sent: segments are built into Conn.out, and Conn.unlock transmits
+// them after the mutex is released, one goroutine at a time and so in order.
+// Holding the mutex across ipv4.Output would be shorter, but a packet whose next
+// hop cannot be resolved returns as an ICMP error within that very call.
+//
+// Order: Conn.mu, then Listener.mu or timeWaits.mu, then a shard of the demux.
+// The last is a leaf. Users who wait do so on conditions, which testing/synctest
+// sees through, never on the mutex.
+//
+// # Timers
+//
+// A connection has one clock timer, which follows the earliest of its deadlines
+// but is only ever moved forward; a deadline that has moved back costs a
+// spurious wake-up instead of a reset for each ACK. Everything in TIME-WAIT
+// shares one timer.
+//
+// # Neighbour confirmation
+//
+// An ACK that makes progress, a pure duplicate ACK and a completed handshake
+// prove that the next hop works. The next packet that is sent says so
+// (link.Packet.Confirm, Linux's sk_dst_confirm). Receiving proves nothing.
+//
+// # Sources
+//
+// RFC 9293 (TCP), 1122, 6691 (MSS), 7323 (window scale, timestamps, PAWS), 6298
+// (retransmission timer), 5681 and 6582 (congestion control, NewReno), 3042
+// (limited transmit), 6928 (initial window), 3465 (byte counting), 5961 and 5927
+// (attacks in the blind), 6528 (initial sequence numbers), 6056 (ports), 6191
+// (TIME-WAIT), 2525, 6093 (urgent data: read in line). Where Linux does
+// otherwise, Linux is followed and the line says so.
+package tcp

@@ -1,0 +1,105 @@
+package tcp
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Info is a snapshot of a socket, with the values of Linux's struct tcp_info.
+// Sizes are in bytes where Linux counts segments.
+type Info struct {
+	State         State
+	Local, Remote netip.AddrPort
+	Interface     int // bound to, 0: any
+
+	CAState     string // open, disorder, recovery, loss
+	Congestion  string
+	Retransmits int // timeouts since the last progress
+	Probes      int // probes without an answer
+	Backoff     int
+	Timer       string // "on", "persist", "delack", "keepalive", "orphan" or ""
+	TimerLeft   time.Duration
+
+	Timestamps             bool
+	WindowScaling          bool
+	SndWScale, RcvWScale   uint8
+	RTO, ATO               time.Duration
+	SndMSS, RcvMSS         int
+	AdvMSS, PMTU           int
+	RTT, RTTVar, MinRTT    time.Duration
+	SndCwnd, SndSsthresh   int // ssthresh 0: not set yet
+	Unacked, Lost, DupAcks int // bytes, bytes, ACKs
+	SndWnd, RcvWnd         int
+	RecvQ, SendQ           int // bytes unread; unacknowledged. Of a listener: connections waiting; backlog
+	OutOfOrder             int // segments that wait for a gap
+	LastDataSent           time.Time
+	LastReceived           time.Time
+	Closed                 bool // by its user
+	SoftError              error
+}
+
+// Info returns a snapshot of the connection.
+func (c *Conn) Info() Info {
+	now := c.now()
+	c.lock()
+	defer c.unlock()
+	i := Info{
+		State: c.state, Local: c.key.local(), Remote: c.key.remote(), Interface: c.config.Interface,
+		CAState: c.loss.phase.String(), Congestion: c.cc.name(), Retransmits: c.retries, Probes: c.probes,
+		Backoff: c.rto.backoff, Timestamps: c.ts.ok, WindowScaling: c.scaling,
+		SndWScale: c.snd.scale, RcvWScale: c.rcv.scale, RTO: c.rto.current(), ATO: c.ack.ato,
+		SndMSS: c.snd.mss, RcvMSS: c.rcv.mss, AdvMSS: min(max(c.snd.pmtu-40, minMSS), maxMSS), PMTU: c.snd.pmtu,
+		RTT: c.rtt.srtt, RTTVar: c.rtt.rttvar, MinRTT: c.rtt.min,
+		SndCwnd: c.win.cwnd, Unacked: c.snd.inFlight(), Lost: c.loss.lost, DupAcks: c.loss.dupAcks,
+		SndWnd: c.snd.wnd, RcvWnd: c.rcv.window(), RecvQ: c.rcv.queue.bytes, SendQ: c.snd.buf.len(),
+		OutOfOrder: len(c.rcv.ofo.pieces), LastDataSent: c.lastSent, LastReceived: c.lastHeard, Closed: c.closed,
+	}
+	if c.win.ssthresh < maxCongestionWindow {
+		i.SndSsthresh = c.win.ssthresh
+	}
+	if c.softErr != 0 {
+		i.SoftError = c.softErr
+	}
+	var first time.Time
+	for k := range numTimers {
+		if at := c.timers.at[k]; !at.IsZero() && (first.IsZero() || at.Before(first)) {
+			first, i.Timer, i.TimerLeft = at, k.String(), at.Sub(now)
+		}
+	}
+	return i
+}
+
+// Info returns a snapshot of the listener.
+func (l *Listener) Info() Info {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Info{State: Listen, Local: l.addrPort(), Interface: l.config.Interface,
+		RecvQ: len(l.queue), SendQ: l.config.Backlog, Closed: l.closed}
+}
+
+// Sockets returns a snapshot of every socket, in no order: listeners,
+// connections, those in TIME-WAIT.
+func (pr *Protocol) Sockets() []Info {
+	var all []Info
+	if m := pr.demux.listeners.Load(); m != nil {
+		for _, l := range *m {
+			all = append(all, l.Info())
+		}
+	}
+	now := pr.config.Clock.Now()
+	for _, e := range pr.demux.all() {
+		if e.conn != nil {
+			all = append(all, e.conn.Info())
+			continue
+		}
+		all = append(all, pr.waits.info(e.tw, now))
+	}
+	return all
+}
+
+func (t *timeWaits) info(w *timeWait, now time.Time) Info {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return Info{State: TimeWait, Local: w.key.local(), Remote: w.key.remote(), Timestamps: w.ts.ok,
+		Timer: "timewait", TimerLeft: w.expires.Sub(now), Closed: true}
+}

@@ -1,0 +1,130 @@
+package tcp
+
+import "time"
+
+// dupThresh is how many duplicate ACKs mean a loss (RFC 5681 section 3.2).
+const dupThresh = 3
+
+// phase is how far a connection believes in its path; the names are Linux's
+// (tcpi_ca_state).
+type phase uint8
+
+const (
+	phaseOpen     phase = iota
+	phaseDisorder       // duplicate ACKs, too few to act on
+	phaseRecovery       // fast recovery
+	phaseLoss           // after a retransmission timeout
+)
+
+func (p phase) String() string {
+	return [...]string{"open", "disorder", "recovery", "loss"}[p&3]
+}
+
+// loss detects losses and keeps count of what is in the network: fast
+// retransmit and NewReno fast recovery (RFC 5681 section 3.2, RFC 6582), and
+// what follows a retransmission timeout. Where RFC 6582 inflates the window by
+// duplicate ACKs, the bytes they stand for are taken out of flight here; the
+// sums are the same, and selective acknowledgements fit in by being better
+// evidence for the same count.
+type loss struct {
+	phase   phase
+	dupAcks int
+	recover Seq // RFC 6582's recover, plus one: SND.NXT at the last loss
+	lost    int // bytes in q marked lost
+}
+
+// flight returns how many bytes are believed to be in the network (RFC 6675's
+// pipe).
+func (l *loss) flight(q *sentQueue, mss int) int {
+	if q.n == 0 {
+		return 0
+	}
+	total := q.at(q.n - 1).end.Sub(q.at(0).start)
+	// Each duplicate ACK says that one segment left the network; the first in
+	// the queue is the one that did not.
+	left := min(l.dupAcks*mss, total-q.at(0).len())
+	return max(total-l.lost-left, 0)
+}
+
+// mark marks the i-th segment for retransmission.
+func (l *loss) mark(q *sentQueue, i int) {
+	if s := q.at(i); !s.lost {
+		s.lost = true
+		l.lost += s.len()
+	}
+}
+
+// retransmitted takes note that the i-th segment went out again.
+func (l *loss) retransmitted(q *sentQueue, i int) {
+	if s := q.at(i); s.lost {
+		s.lost = false
+		l.lost -= s.len()
+	}
+}
+
+// duplicate takes in a duplicate ACK. It reports whether fast retransmit begins.
+func (l *loss) duplicate(q *sentQueue, una, nxt Seq, w *window, cc congestionControl, now time.Time) bool {
+	if l.phase == phaseLoss || q.n == 0 {
+		return false
+	}
+	l.dupAcks++
+	if l.phase == phaseOpen {
+		l.phase = phaseDisorder
+	}
+	// RFC 6582 section 3.2 step 1: not again for the window that is being
+	// repaired.
+	if l.phase == phaseRecovery || l.dupAcks < dupThresh || una.LessEq(l.recover) {
+		return false
+	}
+	cc.congested(w, nxt.Sub(una), now)
+	w.set(w.ssthresh)
+	l.phase, l.recover = phaseRecovery, nxt
+	l.mark(q, 0)
+	return true
+}
+
+// timeout takes in an expired retransmission timer: everything in flight is
+// taken for lost (RFC 5681 section 3.1, RFC 6298 section 5).
+func (l *loss) timeout(q *sentQueue, una, nxt Seq, w *window, cc congestionControl, now time.Time) {
+	// Equation 4 applies to the first loss of a segment only; a timeout in a
+	// row holds ssthresh.
+	if l.phase != phaseLoss || l.recover.LessEq(una) {
+		cc.congested(w, nxt.Sub(una), now)
+	}
+	w.cwnd = w.mss // the loss window
+	l.phase, l.recover, l.dupAcks = phaseLoss, nxt, 0
+	for i := range q.n {
+		l.mark(q, i)
+	}
+}
+
+// acked takes in the cumulative acknowledgement of everything before una, of
+// which segments were n whole ones; q holds what is left. It reports whether
+// the window may grow from it.
+func (l *loss) acked(q *sentQueue, una Seq, segments int, flight int, w *window) (grow bool) {
+	switch l.phase {
+	case phaseOpen, phaseDisorder:
+		l.phase, l.dupAcks = phaseOpen, 0
+		// Far behind it would seem ahead, numbers being circular.
+		l.recover = maxSeq(l.recover, una-1)
+		return true
+	case phaseLoss:
+		if l.recover.LessEq(una) {
+			l.phase, l.dupAcks = phaseOpen, 0
+		}
+		return true
+	}
+	if l.recover.LessEq(una) {
+		// Full acknowledgement: RFC 6582 section 3.2 step 3, option 1.
+		w.set(min(w.ssthresh, max(flight, w.mss)+w.mss))
+		l.phase, l.dupAcks = phaseOpen, 0
+		return false
+	}
+	// Partial acknowledgement: the next hole is lost too. All but one of the
+	// segments it covers had been counted by duplicate ACKs.
+	l.dupAcks = max(l.dupAcks-(segments-1), 0)
+	if q.n > 0 {
+		l.mark(q, 0)
+	}
+	return false
+}

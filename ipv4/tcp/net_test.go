@@ -1,0 +1,177 @@
+package tcp
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tapstack/tapstack/ipv4"
+	"github.com/tapstack/tapstack/link"
+	"github.com/tapstack/tapstack/stack/random"
+)
+
+// testIP is an IPv4 with one address whose output goes where a test wants it.
+type testIP struct {
+	addr    netip.Addr
+	mtu     int
+	output  func(p *link.Packet, s ipv4.Send) error
+	handler ipv4.Handler
+}
+
+var errNoRoute = syscall.ENETUNREACH
+
+func (i *testIP) Output(p *link.Packet, s ipv4.Send) error { return i.output(p, s) }
+func (i *testIP) OutputPath(dst, src netip.Addr, oif int) (ipv4.Path, error) {
+	if dst == netip.MustParseAddr("203.0.113.1") {
+		return ipv4.Path{}, errNoRoute
+	}
+	return ipv4.Path{Type: ipv4.Unicast, Src: i.addr, MTU: i.mtu}, nil
+}
+func (i *testIP) AddrType(a netip.Addr) ipv4.RouteType {
+	switch {
+	case a == i.addr:
+		return ipv4.Local
+	case a == netip.MustParseAddr("10.0.0.255"):
+		return ipv4.Broadcast
+	}
+	return ipv4.Unicast
+}
+func (i *testIP) Handle(_ uint8, h ipv4.Handler) { i.handler = h }
+
+// faults are what a testWire does to packets. Probabilities are in [0,1).
+type faults struct {
+	loss, dup, reorder float64
+	delay              time.Duration
+}
+
+// testWire joins two testIPs. Packets travel by timers of the bubble's clock,
+// so the order of equal delays is kept.
+type testWire struct {
+	mu     sync.Mutex
+	rng    *rand.Rand
+	faults faults
+	drop   func(from *testIP, h Header, payload []byte) bool // may be nil
+	closed bool
+	sent   int
+	lost   int
+}
+
+func (w *testWire) join(from, to *testIP) {
+	var mu sync.Mutex
+	var queue []*link.Packet
+	due, pumping := 0, false
+	deliver := func(p *link.Packet) {
+		w.mu.Lock()
+		closed := w.closed
+		w.mu.Unlock()
+		if closed {
+			p.Release()
+			return
+		}
+		to.handler.Input(ipv4.Header{Src: from.addr, Dst: to.addr, Protocol: ipv4.ProtocolTCP}, p)
+	}
+	from.output = func(p *link.Packet, s ipv4.Send) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.sent++
+		h, n, err := Parse(p.Bytes())
+		if err != nil {
+			panic("malformed segment sent")
+		}
+		if w.closed || w.rng.Float64() < w.faults.loss || w.drop != nil && w.drop(from, h, p.Bytes()[n:]) {
+			w.lost++
+			p.Release()
+			return nil
+		}
+		send := func(p *link.Packet, extra time.Duration) {
+			if extra > 0 {
+				time.AfterFunc(w.faults.delay+extra, func() { deliver(p) })
+				return
+			}
+			mu.Lock()
+			queue = append(queue, p)
+			mu.Unlock()
+			// Timers of one instant run at once; one of them delivers for all.
+			time.AfterFunc(w.faults.delay, func() {
+				mu.Lock()
+				defer mu.Unlock()
+				due++
+				if pumping {
+					return
+				}
+				pumping = true
+				for ; due > 0; due-- {
+					p := queue[0]
+					queue = queue[1:]
+					mu.Unlock()
+					deliver(p)
+					mu.Lock()
+				}
+				pumping = false
+			})
+		}
+		if w.rng.Float64() < w.faults.dup {
+			send(p.Copy(), 0)
+		}
+		var extra time.Duration
+		if w.rng.Float64() < w.faults.reorder {
+			extra = time.Duration(w.rng.Int64N(int64(w.faults.delay) + int64(time.Millisecond)))
+		}
+		send(p, extra)
+		return nil
+	}
+}
+
+// testPair is two hosts on a wire.
+type testPair struct {
+	wire       *testWire
+	a, b       *Protocol
+	aIP, bIP   *testIP
+	listenAddr netip.AddrPort
+}
+
+func newTestPair(t testing.TB, f faults, seed uint64, c Config) *testPair {
+	t.Helper()
+	p := &testPair{
+		wire: &testWire{rng: random.New(seed), faults: f},
+		aIP:  &testIP{addr: netip.MustParseAddr("10.0.0.1"), mtu: 1500},
+		bIP:  &testIP{addr: netip.MustParseAddr("10.0.0.2"), mtu: 1500},
+	}
+	p.listenAddr = netip.AddrPortFrom(p.bIP.addr, 80)
+	p.wire.join(p.aIP, p.bIP)
+	p.wire.join(p.bIP, p.aIP)
+	ca, cb := c, c
+	ca.Rand, cb.Rand = random.New(seed+1), random.New(seed+2)
+	p.a, p.b = newProtocol(p.aIP, ca), newProtocol(p.bIP, cb)
+	return p
+}
+
+// close ends the hosts and lets what is on the wire arrive nowhere.
+func (p *testPair) close(t testing.TB) {
+	t.Helper()
+	p.a.Close()
+	p.b.Close()
+	p.wire.mu.Lock()
+	p.wire.closed = true
+	p.wire.mu.Unlock()
+	time.Sleep(10 * time.Second)
+	require.Zero(t, link.LivePackets(), "packets left over")
+}
+
+func (p *testPair) connect(t testing.TB, sc SocketConfig) (client, server *Conn) {
+	t.Helper()
+	l, err := p.b.Listen(p.listenAddr, sc)
+	require.NoError(t, err)
+	defer l.Close()
+	client, err = p.a.Dial(t.Context(), netip.AddrPort{}, p.listenAddr, sc)
+	require.NoError(t, err)
+	server, err = l.AcceptTCP()
+	require.NoError(t, err)
+	return client, server
+}
+

@@ -1,0 +1,78 @@
+package tcp
+
+import (
+	"net"
+	"time"
+)
+
+// set runs f on an open connection.
+func (c *Conn) set(f func()) error {
+	c.lock()
+	defer c.unlock()
+	if c.closed {
+		return c.opError("set", "setsockopt", net.ErrClosed)
+	}
+	f()
+	return nil
+}
+
+// SetNoDelay says whether short segments are sent at once, which is the
+// default, or are delayed by Nagle's algorithm (RFC 9293 section 3.7.4).
+func (c *Conn) SetNoDelay(noDelay bool) error {
+	return c.set(func() {
+		c.config.Nagle = !noDelay
+		if noDelay && c.state.synchronized() && c.state != TimeWait {
+			c.outputLocked(c.now())
+		}
+	})
+}
+
+// SetKeepAlive says whether an idle peer is probed.
+func (c *Conn) SetKeepAlive(on bool) error {
+	return c.set(func() {
+		c.config.KeepAlive.Enable = on
+		c.keepaliveLocked(c.now())
+	})
+}
+
+// SetKeepAliveConfig sets all of keepalive; values that are not positive become
+// Linux's defaults.
+func (c *Conn) SetKeepAliveConfig(k KeepAliveConfig) error {
+	return c.set(func() {
+		c.config.KeepAlive = k.withDefaults()
+		c.keepaliveLocked(c.now())
+	})
+}
+
+// SetLinger says what Close does with data that is not acknowledged: sec < 0,
+// the default, delivers it in the background; 0 discards it and resets the
+// connection; sec > 0 delivers in the background but resets after so many
+// seconds. Close never waits.
+func (c *Conn) SetLinger(sec int) error { return c.set(func() { c.linger = sec }) }
+
+// SetReadBuffer sets how many bytes wait for Read at most; it is also the
+// largest window. It may be raised to Config.MaxReceiveBuffer. What the peer may
+// send already it may still send after a decrease.
+func (c *Conn) SetReadBuffer(bytes int) error {
+	return c.set(func() {
+		c.rcv.limit = min(max(bytes, minBuffer), max(c.pr.config.MaxReceiveBuffer, minBuffer))
+		if c.state.synchronized() {
+			c.updateWindowLocked()
+		}
+	})
+}
+
+// SetWriteBuffer sets how many bytes may wait for acknowledgement at most.
+func (c *Conn) SetWriteBuffer(bytes int) error {
+	return c.set(func() {
+		c.snd.limit = max(bytes, minBuffer)
+		c.writable.Broadcast()
+	})
+}
+
+// SetUserTimeout sets after how long without progress the connection fails with
+// ETIMEDOUT (RFC 5482, Linux's TCP_USER_TIMEOUT); 0, the default, leaves it to
+// the number of retransmissions.
+func (c *Conn) SetUserTimeout(d time.Duration) error {
+	return c.set(func() { c.userTimeout = max(d, 0) })
+}

@@ -1,0 +1,151 @@
+package tcp
+
+// sender is the sending half of a connection (RFC 9293 section 3.3.1).
+type sender struct {
+	iss      Seq
+	una, nxt Seq
+	wnd      int // SND.WND, scaled
+	wl1, wl2 Seq // segment of the last window update
+	maxWnd   int // largest window the peer ever offered
+	scale    uint8
+
+	peerMSS int // payload and options that the peer accepts (RFC 6691)
+	pmtu    int
+	mss     int // payload of a full segment
+	small   Seq // end of the last segment sent that was not full
+
+	buf   sendBuffer
+	limit int // bytes the buffer takes
+	fin   bool
+	sent  sentQueue
+}
+
+// start begins at iss with nothing sent.
+func (s *sender) start(iss Seq) { s.iss, s.una, s.nxt, s.small = iss, iss, iss, iss }
+
+// defaultMSS is what a peer accepts that says nothing (RFC 9293 section 3.7.1).
+const defaultMSS = 536
+
+// minMSS keeps a peer from making every byte a packet of its own (Linux's
+// TCP_MIN_SND_MSS less its options).
+const minMSS = 8
+
+// setMSS computes the size of full segments: the least of what the peer
+// accepts and what the path carries, less options (RFC 6691 section 2).
+func (s *sender) setMSS(timestamps bool) {
+	n := s.pmtu - 40
+	if s.peerMSS > 0 {
+		n = min(n, s.peerMSS)
+	} else {
+		n = min(n, defaultMSS)
+	}
+	if timestamps {
+		n -= timestampsLen
+	}
+	s.mss = max(n, minMSS)
+}
+
+// end returns the sequence number after the last octet the user has written.
+func (s *sender) end() Seq { return s.iss + 1 + Seq(uint32(s.buf.end)) }
+
+// unsent returns how many octets of data were never sent.
+func (s *sender) unsent() int { return max(s.end().Sub(s.nxt), 0) }
+
+// finSent reports whether the FIN has been sent.
+func (s *sender) finSent() bool { return s.fin && s.end().Less(s.nxt) }
+
+// finPending reports whether a FIN waits behind the data.
+func (s *sender) finPending() bool { return s.fin && !s.finSent() }
+
+// finAcked reports whether the peer has acknowledged our FIN.
+func (s *sender) finAcked() bool { return s.finSent() && s.una == s.nxt }
+
+// inFlight returns the sequence numbers sent and not acknowledged.
+func (s *sender) inFlight() int { return s.nxt.Sub(s.una) }
+
+// usable returns how many octets the peer's window still takes.
+func (s *sender) usable() int { return s.una.Add(s.wnd).Sub(s.nxt) }
+
+// offset returns the place in the stream of the octet numbered seq, which is
+// in the buffer.
+func (s *sender) offset(seq Seq) uint64 {
+	base := s.iss + 1 + Seq(uint32(s.buf.start))
+	return s.buf.start + uint64(seq-base)
+}
+
+// next decides on the next new segment: how many octets of data and whether
+// FIN goes with them. ok is false when nothing may be sent now; flight and cwnd
+// are those of congestion control.
+func (s *sender) next(nagle bool, flight, cwnd int) (n int, fin, ok bool) {
+	unsent, usable := s.unsent(), s.usable()
+	n = min(unsent, s.mss, max(usable, 0))
+	if unsent == 0 {
+		// A FIN needs room in the window too; a zero window is probed first.
+		ok = s.finPending() && usable > 0
+		return 0, ok, ok
+	}
+	fin = s.fin && n == unsent && usable > n
+	switch {
+	case n == 0:
+		return 0, false, false
+	case flight > 0 && flight+n > cwnd:
+		return 0, false, false
+	case n == s.mss:
+	case n < unsent:
+		// The window cuts the segment short. Silly window avoidance, RFC 9293
+		// section 3.8.6.2.1 (3): only if it is half of the largest window.
+		// Otherwise the persist timer overrides.
+		if n < s.maxWnd/2 {
+			return 0, false, false
+		}
+	case nagle && !s.fin && s.una.Less(s.small):
+		// Nagle (section 3.7.4) with Minshall's amendment as in Linux: a
+		// short segment waits only for another short one.
+		return 0, false, false
+	}
+	return n, fin, true
+}
+
+// window takes in the window of an acceptable ACK (RFC 9293 section 3.10.7.4,
+// "the send window should be updated") and reports whether it changed.
+func (s *sender) window(seq, ack Seq, wnd int) bool {
+	if !(s.wl1.Less(seq) || s.wl1 == seq && s.wl2.LessEq(ack)) {
+		return false
+	}
+	changed := s.wnd != wnd
+	s.wnd, s.wl1, s.wl2 = wnd, seq, ack
+	s.maxWnd = max(s.maxWnd, wnd)
+	return changed
+}
+
+// acked moves SND.UNA to ack and forgets what it covers: of the buffer and of
+// the segments in flight. It returns how many of those were covered whole, and
+// the oldest of them as a sample of the round trip, provided that none was sent
+// twice (Karn's rule, RFC 6298 section 3).
+func (s *sender) acked(pool *chunkPool, l *loss, ack Seq) (segments int, sample sentSegment, sampled bool) {
+	s.una, sampled = ack, true
+	dataEnd := minSeq(ack, s.end())
+	if data := s.iss + 1; data.Less(dataEnd) {
+		s.buf.discard(pool, s.offset(dataEnd))
+	}
+	for s.sent.n > 0 {
+		x := s.sent.at(0)
+		if ack.Less(x.end) {
+			if x.start.Less(ack) { // part of it: the rest stays
+				if x.lost {
+					l.lost -= ack.Sub(x.start)
+				}
+				x.start = ack
+			}
+			break
+		}
+		l.retransmitted(&s.sent, 0)
+		if segments == 0 {
+			sample = *x
+		}
+		sampled = sampled && x.sent == 1
+		segments++
+		s.sent.pop()
+	}
+	return segments, sample, sampled && segments > 0
+}

@@ -1,0 +1,90 @@
+package tcp
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tapstack/tapstack/stack/random"
+)
+
+// pattern is a reader of n bytes that depend on a seed.
+func pattern(seed uint64, n int64) io.Reader {
+	r := random.New(seed)
+	return io.LimitReader(readerFunc(func(b []byte) (int, error) {
+		for i := 0; i < len(b); i += 8 {
+			x := r.Uint64()
+			for j := i; j < min(i+8, len(b)); j++ {
+				b[j] = byte(x)
+				x >>= 8
+			}
+		}
+		return len(b), nil
+	}), n)
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
+
+func TestTransfer(t *testing.T) {
+	for _, f := range []faults{
+		{delay: time.Millisecond},
+		{delay: 10 * time.Millisecond, loss: 0.01},
+		{delay: 10 * time.Millisecond, loss: 0.05},
+		{delay: 5 * time.Millisecond, reorder: 0.05},
+		{delay: 5 * time.Millisecond, dup: 0.05},
+		{delay: 5 * time.Millisecond, loss: 0.02, dup: 0.02, reorder: 0.02},
+	} {
+		t.Run(fmt.Sprintf("loss %v dup %v reorder %v", f.loss, f.dup, f.reorder), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newTestPair(t, f, 1, Config{})
+				defer p.close(t)
+				client, server := p.connect(t, SocketConfig{})
+				const size = 4 << 20
+				start := time.Now()
+				type result struct {
+					sum [32]byte
+					n   int64
+					err error
+				}
+				// Both ways at once.
+				results := make(chan result, 4)
+				send := func(c *Conn, seed uint64) {
+					h := sha256.New()
+					n, err := io.Copy(c, io.TeeReader(pattern(seed, size), h))
+					if err == nil {
+						err = c.CloseWrite()
+					}
+					results <- result{[32]byte(h.Sum(nil)), n, err}
+				}
+				receive := func(c *Conn) {
+					h := sha256.New()
+					n, err := io.Copy(h, c)
+					results <- result{[32]byte(h.Sum(nil)), n, err}
+				}
+				go send(client, 7)
+				go send(server, 7)
+				go receive(client)
+				go receive(server)
+				first := <-results
+				for range 3 {
+					r := <-results
+					require.NoError(t, r.err)
+					require.EqualValues(t, size, r.n)
+					require.Equal(t, first.sum, r.sum)
+				}
+				t.Logf("%v of virtual time; %d packets, %d lost; retransmitted %d, timeouts %d", time.Since(start).Round(time.Millisecond),
+					p.wire.sent, p.wire.lost, p.a.Stats()["TcpRetransSegs"]+p.b.Stats()["TcpRetransSegs"],
+					p.a.Stats()["TcpExtTCPTimeouts"]+p.b.Stats()["TcpExtTCPTimeouts"])
+				require.NoError(t, client.Close())
+				require.NoError(t, server.Close())
+			})
+		})
+	}
+}
