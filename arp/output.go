@@ -1,0 +1,94 @@
+package arp
+
+import (
+	"net/netip"
+
+	"github.com/tapstack/tapstack/link"
+	"github.com/tapstack/tapstack/neighbour"
+	"github.com/tapstack/tapstack/stack/devconf"
+)
+
+// Solicit sends the request that the neighbour table wants; it is the table's
+// Config.Solicit. A request that cannot be made is skipped.
+func (pr *Protocol) Solicit(s neighbour.Solicitation) {
+	i := (*pr.ifaces.Load())[s.Interface]
+	if i == nil || i.noARP {
+		return
+	}
+	dst := link.BroadcastAddr
+	if s.Unicast {
+		dst = s.LLAddr
+	}
+	// The target's hardware address is what is asked for: zero, also when the
+	// request goes to the address that is to be confirmed.
+	pr.request(i, dst, Packet{Op: Request, SenderAddr: i.addr, SenderIP: pr.source(i, s), TargetIP: s.Target})
+}
+
+// Announce broadcasts a gratuitous request for ip from interface index, the
+// form that Linux uses for announcements (RFC 5227, section 2.3).
+func (pr *Protocol) Announce(index int, ip netip.Addr) {
+	if i := (*pr.ifaces.Load())[index]; i != nil && !i.noARP {
+		pr.request(i, link.BroadcastAddr, Packet{Op: Request, SenderAddr: i.addr, SenderIP: ip, TargetIP: ip})
+	}
+}
+
+// Notify announces every address of interface index where arp_notify asks for
+// it: when the interface comes up and when its hardware address changes.
+func (pr *Protocol) Notify(index int) {
+	if i := (*pr.ifaces.Load())[index]; i == nil || i.conf.Max(devconf.ArpNotify) == 0 {
+		return
+	}
+	for _, a := range pr.cfg.Host.Addresses(index) {
+		pr.Announce(index, a.Prefix.Addr())
+	}
+}
+
+// source chooses the sender address of a request by arp_announce.
+func (pr *Protocol) source(i *iface, s neighbour.Solicitation) netip.Addr {
+	level := i.conf.Max(devconf.ArpAnnounce)
+	if s.HasHead && s.Head[0]>>4 == 4 && level != 2 {
+		src := netip.AddrFrom4([4]byte(s.Head[12:16]))
+		// The source of the packet that waits, so that the answer goes to who
+		// asks; at level 1 only if the target could know it.
+		if pr.cfg.Host.AddrType(src) == neighbour.Local && (level != 1 || shareSubnet(pr.cfg.Host.Addresses(i.index), src, s.Target)) {
+			return src
+		}
+	}
+	return pr.cfg.Host.SelectSource(i.index, s.Target)
+}
+
+func shareSubnet(addrs []Address, a, b netip.Addr) bool {
+	for _, x := range addrs {
+		if net := x.Prefix.Masked(); net.Contains(a) && net.Contains(b) {
+			return true
+		}
+	}
+	return false
+}
+
+func (pr *Protocol) request(i *iface, dst link.Addr, a Packet) {
+	p := link.NewPacket(Len)
+	a.Put(p.Bytes())
+	if pr.transmit(i, dst, p) {
+		pr.Stats.OutRequests.Add(1)
+	}
+}
+
+// reply turns the request a, which p still holds, into its answer and sends it:
+// to the hardware address that the request gives, not to the frame's source.
+func (pr *Protocol) reply(i *iface, a Packet, p *link.Packet) {
+	p.Trim(Len)
+	Packet{Op: Reply, SenderAddr: i.addr, SenderIP: a.TargetIP, TargetAddr: a.SenderAddr, TargetIP: a.SenderIP}.Put(p.Bytes())
+	p.In, p.Type = 0, link.Host
+	pr.Stats.Consumed.Add(1)
+	if pr.transmit(i, a.SenderAddr, p) {
+		pr.Stats.OutReplies.Add(1)
+	}
+}
+
+func (pr *Protocol) transmit(i *iface, dst link.Addr, p *link.Packet) bool {
+	p.EtherType = link.ARP
+	link.Ethernet{Dst: dst, Src: i.addr, Type: link.ARP}.Put(p.Push(link.EthernetHeaderLen))
+	// A full device has counted the drop; whoever asked will ask again.
+	return i.dev.Write(p) == nil
+}
