@@ -1,0 +1,266 @@
+package tap
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tapstack/tapstack/link"
+)
+
+// maxFrame is the longest frame a TAP gives: an MTU of MaxMTU, the header, a
+// VLAN tag, and room for what the kernel may think of next. A shorter buffer
+// would truncate frames without notice.
+const maxFrame = 64<<10 + 512
+
+// Device is an open TAP device. It implements link.Device.
+type Device struct {
+	file *os.File
+	raw  syscall.RawConn
+	name string
+	addr link.Addr
+	peer link.Addr
+	mtu  int
+
+	rx     []byte    // Read's
+	writes sync.Pool // of *write
+
+	nl       *rtnl
+	undo     []func() error // what Close takes back, last first
+	errDown  error          // Write's answer while the kernel's side is down
+	closing  sync.Once
+	closeErr error
+}
+
+// Open opens the device that c describes, configures the kernel's side and
+// brings it up. It must be called in the network namespace of the device; the
+// Device may be used from any.
+//
+// The errors say what to do, and wrap an errno: EBUSY when another process has
+// the device, EINVAL for a bad Config and for a name that belongs to something
+// else, EPERM or EACCES without the privilege, ENOENT, ENODEV or ENXIO without
+// the driver, EADDRINUSE for an address that is somebody else's. After an error
+// the kernel is as it was.
+func Open(c Config) (*Device, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	nl, err := openRTNL()
+	if err != nil {
+		return nil, err
+	}
+	d, err := open(nl, c)
+	if err != nil {
+		nl.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func open(nl *rtnl, c Config) (*Device, error) {
+	if c.Peer.IsValid() {
+		has, err := findPeer(c)
+		if err != nil {
+			return nil, err
+		}
+		if has {
+			c.Peer = netip.Prefix{} // no privilege is needed then
+		}
+	}
+	before, err := probe(nl, c.Name)
+	if err != nil {
+		return nil, err
+	}
+	file, name, err := openWater(c.Name, before)
+	if err != nil {
+		return nil, err
+	}
+	d := &Device{
+		file:    file,
+		name:    name,
+		nl:      nl,
+		rx:      make([]byte, maxFrame),
+		errDown: fmt.Errorf("tap: the kernel's side of %s is down: %w", name, unix.EIO),
+	}
+	d.writes.New = func() any { return newWrite() }
+	if err := d.configure(c, before.index != 0); err != nil {
+		return nil, errors.Join(err, d.release())
+	}
+	return d, nil
+}
+
+// findPeer reports whether the device has the address for the kernel's side. On
+// another interface it is an error: Linux would take it twice, and then answer
+// on the wrong one.
+func findPeer(c Config) (has bool, err error) {
+	ifaces, err := net.Interfaces()
+	if err != nil {
+		return false, fmt.Errorf("tap: listing interfaces: %w", err)
+	}
+	for _, i := range ifaces {
+		addrs, err := i.Addrs()
+		if err != nil {
+			continue // the interface has just gone
+		}
+		for _, a := range addrs {
+			n, ok := a.(*net.IPNet)
+			if !ok || !n.IP.Equal(c.Peer.Addr().AsSlice()) {
+				continue
+			}
+			if i.Name != c.Name {
+				return false, fmt.Errorf("tap: %s is the address of %s already; choose another for the kernel's side: %w", c.Peer.Addr(), i.Name, unix.EADDRINUSE)
+			}
+			ones, _ := n.Mask.Size()
+			has = has || ones == c.Peer.Bits()
+		}
+	}
+	return has, nil
+}
+
+// configure sets the kernel's side up. What it changes of a device that existed
+// goes to undo; one that was created disappears anyway.
+func (d *Device) configure(c Config, existed bool) error {
+	raw, err := d.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	d.raw = raw
+	dev, err := d.nl.device(d.name)
+	if err != nil {
+		return fmt.Errorf("tap: looking for %s: %w", d.name, err)
+	}
+	changed := func(undo func() error) {
+		if existed {
+			d.undo = append(d.undo, undo)
+		}
+	}
+	d.peer, d.mtu = dev.addr, dev.mtu
+	if d.addr, err = c.stationAddr(dev.addr); err != nil {
+		return err
+	}
+	if c.MTU != 0 && c.MTU != dev.mtu {
+		if err := d.nl.setMTU(dev.index, c.MTU); err != nil {
+			return fmt.Errorf("tap: setting the mtu of %s to %d: %w", d.name, c.MTU, err)
+		}
+		d.mtu = c.MTU
+		changed(func() error { return d.nl.setMTU(dev.index, dev.mtu) })
+	}
+	if c.Peer.IsValid() {
+		switch err := d.nl.addAddress(dev.index, c.Peer); {
+		case err == nil:
+			changed(func() error { return d.nl.deleteAddress(dev.index, c.Peer) })
+		case !errors.Is(err, unix.EEXIST):
+			return fmt.Errorf("tap: adding %s to %s: %w", c.Peer, d.name, err)
+		}
+	}
+	if !dev.up {
+		if err := d.nl.setUp(dev.index, true); err != nil {
+			return fmt.Errorf("tap: bringing %s up: %w", d.name, err)
+		}
+		changed(func() error { return d.nl.setUp(dev.index, false) })
+	}
+	return nil
+}
+
+// Name returns the device's name, which the kernel may have chosen.
+func (d *Device) Name() string { return d.name }
+
+// Addr returns the station's own address.
+func (d *Device) Addr() link.Addr { return d.addr }
+
+// KernelAddr returns the address of the kernel's side, as it was when the
+// device was opened.
+func (d *Device) KernelAddr() link.Addr { return d.peer }
+
+// MTU returns the MTU in bytes that both sides had when the device was opened.
+func (d *Device) MTU() int { return d.mtu }
+
+// Read blocks for the next frame. Frames longer than the MTU are returned
+// whole. The error is net.ErrClosed after Close, and wraps EBADFD when the
+// device was removed.
+func (d *Device) Read() (*link.Packet, error) {
+	n, err := d.file.Read(d.rx)
+	switch {
+	case err == nil:
+		return link.NewPacketFrom(d.rx[:n]), nil
+	case errors.Is(err, os.ErrClosed):
+		return nil, net.ErrClosed
+	case errors.Is(err, unix.EBADFD):
+		return nil, fmt.Errorf("tap: %s was removed: %w", d.name, err)
+	}
+	return nil, fmt.Errorf("tap: reading from %s: %w", d.name, err)
+}
+
+// Write takes p and gives it to the kernel at once, or not at all. The error is
+// link.ErrQueueFull when the kernel has no room, net.ErrClosed after Close, and
+// wraps EIO while the kernel's side is down.
+func (d *Device) Write(p *link.Packet) error {
+	w := d.writes.Get().(*write)
+	w.frame = p.Bytes()
+	// Control and not Write: the latter waits when the kernel has no room.
+	err := d.raw.Control(w.run)
+	errno := w.errno
+	w.frame, w.errno = nil, 0
+	d.writes.Put(w)
+	p.Release()
+	switch {
+	case err != nil:
+		return net.ErrClosed
+	case errno == 0:
+		return nil
+	case errno == unix.EAGAIN, errno == unix.ENOBUFS, errno == unix.ENOMEM:
+		return link.ErrQueueFull
+	case errno == unix.EIO:
+		return d.errDown
+	}
+	return fmt.Errorf("tap: writing to %s: %w", d.name, errno)
+}
+
+// write is one write(2), kept with its closure so that writing does not
+// allocate.
+type write struct {
+	run   func(fd uintptr)
+	frame []byte
+	errno unix.Errno
+}
+
+func newWrite() *write {
+	w := new(write)
+	w.run = func(fd uintptr) {
+		for {
+			_, err := unix.Write(int(fd), w.frame)
+			errno, _ := err.(unix.Errno)
+			if w.errno = errno; errno != unix.EINTR {
+				return
+			}
+		}
+	}
+	return w
+}
+
+// Close unblocks Read. A device that Open created is removed; one that existed
+// gets back the MTU, the address and the state that Open changed.
+func (d *Device) Close() error {
+	d.closing.Do(func() {
+		d.closeErr = d.release()
+		d.nl.close()
+	})
+	return d.closeErr
+}
+
+func (d *Device) release() error {
+	err := d.file.Close()
+	for i := len(d.undo) - 1; i >= 0; i-- {
+		// Somebody else may have removed the device or the address meanwhile.
+		if e := d.undo[i](); e != nil && !errors.Is(e, unix.ENODEV) && !errors.Is(e, unix.EADDRNOTAVAIL) {
+			err = errors.Join(err, fmt.Errorf("tap: restoring %s: %w", d.name, e))
+		}
+	}
+	return err
+}
