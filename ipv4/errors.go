@@ -1,5 +1,7 @@
 package ipv4
 
+import "github.com/tapstack/tapstack/link"
+
 // ICMP types and codes of the errors that IPv4 and its transports report (RFC
 // 792, RFC 1122 section 3.2.2.1, RFC 1812 section 5.2.7.1).
 const (
@@ -19,3 +21,11 @@ const (
 	CodeTTLExceeded         = 0  // of TypeTimeExceeded, in forwarding
 	CodeReassembly          = 1  // of TypeTimeExceeded, fragments missing
 )
+
+// ErrorMessage is an ICMP error to be sent about a packet.
+type ErrorMessage struct {
+	Type, Code uint8
+	Info       uint32 // the second word of the message: MTU, gateway, pointer<<24
+	// Reason is what the packet that the error is about is counted under.
+	Reason link.DropReason
+}

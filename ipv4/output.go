@@ -1,17 +1,123 @@
 package ipv4
 
-import "net/netip"
+import (
+	"fmt"
+	"net/netip"
+	"syscall"
+
+	"github.com/tapstack/tapstack/link"
+)
 
 // Send says how a packet of ours is to be sent. Only Dst and Protocol must be
 // given.
 type Send struct {
 	Src, Dst  netip.Addr // Src not valid: chosen by the route
 	Protocol  uint8
-	TTL       uint8 // 0: 64, or 1 to multicast groups
+	TTL       uint8 // 0: net.ipv4.ip_default_ttl, but 1 to multicast groups
 	TOS       uint8
 	DF        bool   // don't fragment: EMSGSIZE for a packet longer than the path's MTU...
 	Want      bool   // ...unless Want: such a packet goes out without DF, in fragments (IP_PMTUDISC_WANT)
 	ID        uint16 // identification of a packet that leaves with DF; others get one that is not in use
 	Interface int    // index of the interface to leave by, 0 for the route's
-	Options   []byte // IP options, at most 40 bytes
+	Options   []byte // IP options, at most 40 bytes; record route and timestamp get our entry
+}
+
+// Output takes p, a transport's segment complete with its checksum, to s.Dst. It
+// returns an error when it knows that p does not get there: those of OutputPath,
+// EMSGSIZE for a packet too long, and what the neighbour layer returns. A packet
+// that waits for its neighbour counts as sent.
+func (pr *Protocol) Output(p *link.Packet, s Send) error {
+	path, errno := pr.outputPath(s.Dst, s.Src, s.Interface)
+	if errno != 0 {
+		pr.stats.OutNoRoutes.Add(1)
+		pr.drop(p, link.IPOutNoRoutes)
+		return fmt.Errorf("ipv4: no path to %v: %w", s.Dst, errno)
+	}
+	return pr.OutputBy(path, p, s)
+}
+
+// OutputBy is Output by a path that OutputPath has just returned for s.Dst: for
+// transports, which need the source before they can compute a checksum.
+func (pr *Protocol) OutputBy(path Path, p *link.Packet, s Send) error {
+	h := Header{TOS: s.TOS, ID: s.ID, DF: s.DF, TTL: s.TTL, Protocol: s.Protocol, Src: path.Src, Dst: s.Dst, Options: s.Options}
+	if isZeronet(h.Dst) {
+		h.Dst = path.Src // 0.0.0.0 is this host
+	}
+	n := h.Len()
+	h.TotalLen = n + p.Len()
+	if n > MaxHeaderLen || h.TotalLen > MaxPacketLen {
+		pr.drop(p, link.PktTooBig)
+		return fmt.Errorf("ipv4: packet of %d bytes to %v, at most %d with options of 40: %w", h.TotalLen, s.Dst, MaxPacketLen, syscall.EMSGSIZE)
+	}
+	if h.DF && h.TotalLen > path.MTU {
+		if !s.Want {
+			pr.stats.FragFails.Add(1)
+			pr.drop(p, link.IPFragNeeded)
+			return fmt.Errorf("ipv4: packet of %d bytes to %v, the path carries %d: %w", h.TotalLen, s.Dst, path.MTU, syscall.EMSGSIZE)
+		}
+		h.DF = false
+	}
+	if !h.DF {
+		h.ID = pr.idents.choose(h.Src, h.Dst, h.Protocol, pr.config.Clock.Now())
+	}
+	if h.TTL == 0 {
+		h.TTL = uint8(pr.sysctls.defaultTTL.Load())
+		if path.Type == Multicast {
+			h.TTL = 1 // RFC 1112, section 6.1
+		}
+	}
+	h.Put(p.Push(n))
+	if len(h.Options) > 0 {
+		pr.recordRoute(p.Bytes()[:n], h.Src)
+	}
+	p.SetNetworkHeader()
+	p.EtherType, p.Type, p.In = link.IPv4, link.Host, 0
+	pr.stats.OutRequests.Add(1)
+	switch path.Type {
+	case Broadcast:
+		pr.stats.OutBcastPkts.Add(1)
+		pr.loop(path, h.Dst, p)
+	case Multicast:
+		pr.stats.OutMcastPkts.Add(1)
+		if path.member {
+			pr.loop(path, h.Dst, p)
+		}
+	}
+	return pr.transmit(path, h.Dst, p)
+}
+
+// loop gives this host its own copy of a packet to everybody (RFC 1112, section
+// 6.1; RFC 919, section 5). It borrows p.
+func (pr *Protocol) loop(path Path, dst netip.Addr, p *link.Packet) {
+	lo := pr.interfaces.Load().loopback
+	if lo == nil || !lo.Up() || path.Interface == lo {
+		return
+	}
+	// A copy that is lost is counted where that happens.
+	_ = lo.config.Neighbours.Output(dst, p.Copy())
+}
+
+// transmit takes a packet, complete and routed, to its next hop.
+func (pr *Protocol) transmit(path Path, dst netip.Addr, p *link.Packet) error {
+	if p.Len() > path.MTU {
+		return pr.transmitFragments(path, dst, p)
+	}
+	return path.Interface.config.Neighbours.Output(path.NextHop(dst), p)
+}
+
+func (pr *Protocol) transmitFragments(path Path, dst netip.Addr, p *link.Packet) error {
+	h, err := Parse(p.Bytes())
+	if err != nil {
+		pr.drop(p, link.IPInHdr)
+		return err
+	}
+	pieces := fragment(h, p, path.MTU)
+	pr.stats.FragOKs.Add(1)
+	pr.stats.FragCreates.Add(uint64(pieces.Len()))
+	for piece := pieces.Pop(); piece != nil; piece = pieces.Pop() {
+		if e := path.Interface.config.Neighbours.Output(path.NextHop(dst), piece); e != nil && err == nil {
+			err = e
+		}
+	}
+	return err
 }

@@ -1,6 +1,12 @@
 package ipv4
 
-import "net/netip"
+import (
+	"fmt"
+	"net/netip"
+	"syscall"
+
+	"github.com/tapstack/tapstack/link"
+)
 
 // Path is a route decision for one destination.
 type Path struct {
@@ -8,16 +14,19 @@ type Path struct {
 	// somewhere.
 	Type RouteType
 	// Interface is where the packet leaves; the loopback interface for Local
-	// output.
+	// output, the receiving one for a packet that is to be delivered here.
 	Interface *Interface
 	// Gateway is the next hop, not valid when the destination is the next hop.
 	Gateway netip.Addr
-	// Src is the source address, as asked for or chosen.
+	// Src is the source address, as asked for or chosen; not valid on input.
 	Src netip.Addr
 	// MTU is the longest packet in bytes the path is known to carry.
 	MTU int
 
+	// redirect says that the sender could have asked Gateway itself.
 	redirect bool
+	// member says that we belong to the multicast group.
+	member bool
 }
 
 // NextHop returns the address to resolve for a packet to dst.
@@ -26,4 +35,298 @@ func (p Path) NextHop(dst netip.Addr) netip.Addr {
 		return p.Gateway
 	}
 	return dst
+}
+
+// AddrType classifies an address: Local for ours, Broadcast, Multicast, or
+// Unicast for anything else (Linux's inet_addr_type).
+func (pr *Protocol) AddrType(a netip.Addr) RouteType { return pr.fib.Load().addrType(a, 0) }
+
+// AddrTypeOn is AddrType with only the local and broadcast addresses of that
+// interface (Linux's inet_addr_type_dev_table).
+func (pr *Protocol) AddrTypeOn(index int, a netip.Addr) RouteType {
+	return pr.fib.Load().addrType(a, index)
+}
+
+// OutputPath decides how a packet of ours gets to dst, as Linux's
+// ip_route_output_key: with source src, or one it chooses when src is not valid,
+// and by the interface oif unless that is 0. The error is ENETUNREACH without a
+// route, that of the route (EHOSTUNREACH, EACCES, EINVAL), EINVAL for a source
+// that is not ours or addresses that cannot be, ENODEV.
+func (pr *Protocol) OutputPath(dst, src netip.Addr, oif int) (Path, error) {
+	path, errno := pr.outputPath(dst, src, oif)
+	if errno != 0 {
+		return Path{}, fmt.Errorf("ipv4: no path to %v: %w", dst, errno)
+	}
+	return path, nil
+}
+
+func (pr *Protocol) outputPath(dst, src netip.Addr, oif int) (Path, syscall.Errno) {
+	f, set := pr.fib.Load(), pr.interfaces.Load()
+	if !dst.Is4() || src.IsValid() && !src.Is4() {
+		return Path{}, syscall.EINVAL
+	}
+	if src.IsValid() && isZeronet(src) {
+		src = netip.Addr{}
+	}
+	if src.IsValid() {
+		if src.IsMulticast() || isLimitedBroadcast(src) {
+			return Path{}, syscall.EINVAL
+		}
+		own, _ := find(f.local, src, 0, ScopeUniverse)
+		if own == nil || own.Type != Local {
+			return Path{}, syscall.EINVAL
+		}
+		// Groups and the limited broadcast leave by the interface of the
+		// source, whatever the routes say.
+		if oif == 0 && (dst.IsMulticast() || isLimitedBroadcast(dst)) {
+			return pr.onLink(own.iface, dst, src)
+		}
+	}
+	var out *Interface
+	if oif != 0 {
+		if out = set.byIndex(oif); out == nil {
+			return Path{}, syscall.ENODEV
+		}
+		if !out.Up() {
+			return Path{}, syscall.ENETUNREACH
+		}
+		if isLocalMulticast(dst) || isLimitedBroadcast(dst) {
+			return pr.onLink(out, dst, src)
+		}
+		if !src.IsValid() && dst.IsMulticast() {
+			src = pr.selectSource(out, netip.Addr{}, ScopeUniverse)
+		}
+	}
+	if isZeronet(dst) {
+		// 0.0.0.0 is this host.
+		if dst = src; !dst.IsValid() {
+			dst = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+		}
+	}
+	r, bits, errno := f.lookup(dst, oif, ScopeUniverse)
+	if errno != 0 {
+		if out != nil {
+			// Linux: with an interface given the tables must be wrong, and
+			// the destination is on its link.
+			return pr.onLink(out, dst, src)
+		}
+		return Path{}, errno
+	}
+	if r.Type == Local {
+		if set.loopback == nil {
+			return Path{}, syscall.ENETUNREACH
+		}
+		if !src.IsValid() {
+			src = r.Src
+		}
+		if !src.IsValid() {
+			src = dst
+		}
+		return Path{Type: Local, Interface: set.loopback, Src: src, MTU: set.loopback.MTU()}, 0
+	}
+	if !src.IsValid() {
+		src = pr.routeSource(r)
+	}
+	path := Path{Type: r.Type, Interface: r.iface, Gateway: r.gateway(), Src: src, MTU: r.mtu()}
+	switch {
+	case isLimitedBroadcast(dst) || r.Type == Broadcast:
+		path.Type, path.Gateway = Broadcast, netip.Addr{}
+	case dst.IsMulticast():
+		path.Type = Multicast
+		// A group without a route of its own takes the default's interface,
+		// but not its gateway.
+		if bits < 4 {
+			path.Gateway = netip.Addr{}
+		}
+		path.member = r.iface.member(dst)
+	default:
+		pr.exceptions.apply(dst, pr.config.Clock, &path)
+	}
+	return checked(path)
+}
+
+// onLink is the path to dst as a neighbour on i, whatever the routes say.
+func (pr *Protocol) onLink(i *Interface, dst, src netip.Addr) (Path, syscall.Errno) {
+	if !src.IsValid() {
+		src = pr.selectSource(i, netip.Addr{}, ScopeLink)
+	}
+	path := Path{Type: Unicast, Interface: i, Src: src, MTU: i.MTU()}
+	switch {
+	case isLimitedBroadcast(dst):
+		path.Type = Broadcast
+	case dst.IsMulticast():
+		path.Type, path.member = Multicast, i.member(dst)
+	}
+	return checked(path)
+}
+
+// checked keeps 127/8 on the host (RFC 1122, section 3.2.1.3). A host without an
+// address sends from 0.0.0.0, as DHCP needs it.
+func checked(p Path) (Path, syscall.Errno) {
+	if !p.Src.IsValid() {
+		p.Src = netip.IPv4Unspecified()
+	}
+	if p.Src.IsLoopback() && !p.Interface.Loopback() && p.Interface.Conf().RouteLocalnet == 0 {
+		return Path{}, syscall.EINVAL
+	}
+	return p, 0
+}
+
+// InputPath decides what becomes of a packet from src to dst that the interface
+// iif received, as Linux's ip_route_input: ok is true for Local, Broadcast and
+// Multicast, which are delivered here, and for Unicast, which is forwarded by
+// Path.Interface. Otherwise the reason says what was wrong.
+func (pr *Protocol) InputPath(dst, src netip.Addr, iif int) (path Path, reason link.DropReason, ok bool) {
+	i := pr.Interface(iif)
+	if i == nil {
+		return Path{}, link.DevReady, false
+	}
+	path, reason, _ = pr.inputPath(i, dst, src)
+	return path, reason, reason == link.NotSpecified
+}
+
+// inputPath also returns the errno of the route lookup, for the sender to be
+// told; it is 0 when the packet goes somewhere, and when nobody must be told.
+func (pr *Protocol) inputPath(i *Interface, dst, src netip.Addr) (Path, link.DropReason, syscall.Errno) {
+	conf, f := i.Conf(), pr.fib.Load()
+	if i.Loopback() {
+		// What comes back by the loopback interface left this host routed and
+		// checked; Linux does not look at it again either.
+		return Path{Type: pr.ownType(f, i, dst), Interface: i, MTU: i.MTU()}, link.NotSpecified, 0
+	}
+	if src.IsMulticast() || isLimitedBroadcast(src) {
+		return Path{}, link.IPInvalidSource, 0
+	}
+	if dst.IsMulticast() {
+		if !i.member(dst) {
+			return Path{}, link.IPMulticast, 0
+		}
+		if src.IsLoopback() && conf.RouteLocalnet == 0 {
+			return Path{}, link.IPLocalNet, 0
+		}
+		if isZeronet(src) {
+			if !isLocalMulticast(dst) {
+				return Path{}, link.IPInvalidSource, 0
+			}
+		} else if _, reason := pr.validateSource(f, conf, i, nil, src); reason != link.NotSpecified {
+			return Path{}, reason, 0
+		}
+		return Path{Type: Multicast, Interface: i, MTU: i.MTU(), member: true}, link.NotSpecified, 0
+	}
+	// RFC 1122 section 3.2.1.3: 0.0.0.0 is a source only for a host that does
+	// not know its address yet.
+	broadcast := isLimitedBroadcast(dst) || isZeronet(src) && isZeronet(dst)
+	if !broadcast {
+		switch {
+		case isZeronet(src):
+			return Path{}, link.IPInvalidSource, 0
+		case isZeronet(dst):
+			return Path{}, link.IPInvalidDest, 0
+		case conf.RouteLocalnet == 0 && dst.IsLoopback():
+			return Path{}, link.IPInvalidDest, 0
+		case conf.RouteLocalnet == 0 && src.IsLoopback():
+			return Path{}, link.IPLocalNet, 0
+		}
+	}
+	var r *route
+	if !broadcast {
+		var errno syscall.Errno
+		r, _, errno = f.lookup(dst, 0, ScopeUniverse)
+		if errno != 0 {
+			if conf.Forwarding == 0 {
+				errno = 0
+			}
+			return Path{}, link.IPInNoRoutes, errno
+		}
+		broadcast = r.Type == Broadcast && !(conf.BCForwarding != 0 && conf.Forwarding != 0 && r.iface != i)
+	}
+	switch {
+	case broadcast:
+		if !isZeronet(src) {
+			if _, reason := pr.validateSource(f, conf, i, nil, src); reason != link.NotSpecified {
+				return Path{}, reason, 0
+			}
+		}
+		return Path{Type: Broadcast, Interface: i, MTU: i.MTU()}, link.NotSpecified, 0
+	case r.Type == Local:
+		if _, reason := pr.validateSource(f, conf, i, nil, src); reason != link.NotSpecified {
+			return Path{}, reason, 0
+		}
+		return Path{Type: Local, Interface: i, MTU: i.MTU()}, link.NotSpecified, 0
+	case conf.Forwarding == 0:
+		return Path{}, link.IPInNoRoutes, 0
+	case r.Type != Unicast && r.Type != Broadcast:
+		return Path{}, link.IPInvalidDest, 0
+	}
+	direct, reason := pr.validateSource(f, conf, i, r.iface, src)
+	if reason != link.NotSpecified {
+		return Path{}, reason, 0
+	}
+	path := Path{Type: Unicast, Interface: r.iface, Gateway: r.gateway(), MTU: r.mtu()}
+	// RFC 1812 section 5.2.7.2: the sender is a neighbour on the link that the
+	// next hop is on.
+	if direct && r.iface == i {
+		path.redirect = conf.SharedMedia != 0 || shareSubnet(i, src, path.NextHop(dst))
+	}
+	return path, link.NotSpecified, 0
+}
+
+// ownType classifies the destination of a packet that came back to us.
+func (pr *Protocol) ownType(f *fib, i *Interface, dst netip.Addr) RouteType {
+	if t := f.addrType(dst, 0); t == Broadcast || t == Multicast {
+		return t
+	}
+	return Local
+}
+
+// validateSource checks the source of a packet that i received and that is to
+// leave by out, nil for one that is for us (Linux's fib_validate_source, RFC
+// 3704). direct is true when the source is known to be a neighbour on i; that is
+// only found out when reverse paths are checked, or a redirect may come of it.
+func (pr *Protocol) validateSource(f *fib, conf *Conf, i, out *Interface, src netip.Addr) (direct bool, reason link.DropReason) {
+	strict := conf.RPFilter
+	if strict <= 0 && (out != i || conf.SendRedirects == 0) {
+		if conf.AcceptLocal == 0 && f.addrType(src, 0) == Local {
+			return false, link.IPLocalSource
+		}
+		return false, link.NotSpecified
+	}
+	none := func() (bool, link.DropReason) {
+		if strict > 0 {
+			return false, link.IPRPFilter
+		}
+		return false, link.NotSpecified
+	}
+	r, _, errno := f.lookup(src, 0, ScopeUniverse)
+	if errno != 0 {
+		return none()
+	}
+	if r.Type != Unicast && !(r.Type == Local && conf.AcceptLocal != 0) {
+		if r.Type == Local {
+			return false, link.IPLocalSource
+		}
+		return false, link.IPInvalidSource
+	}
+	if r.iface == i {
+		return r.nextHopScope >= ScopeHost, link.NotSpecified
+	}
+	if len(i.Addresses()) == 0 {
+		return none()
+	}
+	if strict == 1 {
+		return false, link.IPRPFilter
+	}
+	r, _, errno = f.lookup(src, i.Index(), ScopeUniverse)
+	return errno == 0 && r.Type == Unicast && r.nextHopScope >= ScopeHost, link.NotSpecified
+}
+
+// shareSubnet reports whether one prefix of i holds both addresses (Linux's
+// inet_addr_onlink).
+func shareSubnet(i *Interface, a, b netip.Addr) bool {
+	for _, ad := range i.Addresses() {
+		if ad.Prefix.Contains(a) && ad.Prefix.Contains(b) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,67 +1,102 @@
 package icmp
 
 import (
-	"context"
-	"errors"
+	"math/rand/v2"
 	"net/netip"
-	"time"
+	"sync"
 
 	"github.com/tapstack/tapstack/ipv4"
 	"github.com/tapstack/tapstack/link"
 	"github.com/tapstack/tapstack/stack/clock"
-	"math/rand/v2"
+	"github.com/tapstack/tapstack/stack/random"
 )
 
 // Config holds what a Protocol needs from its host.
 type Config struct {
 	Clock clock.Clock
-	Rand  *rand.Rand
-	Drops *link.Drops
+	Rand  *rand.Rand  // safe for concurrent use, as package random's are; nil: random.Secure
+	Drops *link.Drops // counts what goes nowhere
 }
 
-// Protocol is the ICMP of one host.
-type Protocol struct{ ip *ipv4.Protocol }
+// Protocol is the ICMP of one host. Its methods may be called concurrently.
+type Protocol struct {
+	ip      *ipv4.Protocol
+	config  Config
+	sysctls sysctls
+	stats   Stats
+
+	limitMu sync.Mutex
+	limiter limiter
+
+	echo echoTable
+}
 
 // New registers ICMP with ip.
-func New(ip *ipv4.Protocol, c Config) *Protocol { return &Protocol{ip: ip} }
+func New(ip *ipv4.Protocol, c Config) *Protocol {
+	if c.Drops == nil {
+		c.Drops = new(link.Drops)
+	}
+	if c.Rand == nil {
+		c.Rand = random.Secure()
+	}
+	pr := &Protocol{ip: ip, config: c}
+	pr.sysctls.reset()
+	pr.echo.conns = make(map[uint16]*EchoConn)
+	ip.Handle(ipv4.ProtocolICMP, ipv4.Handler{Input: pr.input, Error: pr.echoError})
+	ip.HandleErrors(pr.sendError)
+	return pr
+}
 
 // Close closes the ping sockets.
-func (pr *Protocol) Close() {}
+func (pr *Protocol) Close() { pr.echo.close() }
 
-func (pr *Protocol) SetSysctl(name string, v int) error { return errors.ErrUnsupported }
-func (pr *Protocol) Sysctl(name string) (int, error)    { return 0, errors.ErrUnsupported }
-
-// EchoConn is a ping socket.
-type EchoConn struct{ pr *Protocol }
-
-// EchoReply is an answer to an echo request, or an error about it.
-type EchoReply struct {
-	From       netip.Addr // who answered, or reported Err
-	Seq        uint16
-	TTL        uint8
-	RTT        time.Duration // since the request of that sequence number left
-	Payload    []byte        // of the reply; the caller's
-	Err        error         // nil for a reply; an errno for an ICMP error
-	Type, Code uint8         // of the ICMP message
+// input takes a message.
+func (pr *Protocol) input(ih ipv4.Header, p *link.Packet) {
+	pr.stats.InMsgs.Add(1)
+	b := p.Bytes()
+	h, err := Parse(b)
+	if err != nil {
+		pr.refuse(p, link.ICMPInHdr)
+		return
+	}
+	if ipv4.Sum(b, 0) != 0xffff {
+		pr.stats.InCsumErrors.Add(1)
+		pr.refuse(p, link.ICMPCsum)
+		return
+	}
+	if h.Type >= numTypes {
+		// RFC 1122 section 3.2.2: unknown types are ignored.
+		pr.refuse(p, link.ICMPIgnored)
+		return
+	}
+	pr.stats.InType[h.Type].Add(1)
+	if t := pr.ip.AddrType(ih.Dst); t == ipv4.Broadcast || t == ipv4.Multicast {
+		// RFC 1122 sections 3.2.2.6 and 3.2.2.8 let a host answer such a
+		// question or not; nothing else makes sense to a group.
+		if h.Type != TypeEcho && h.Type != TypeTimestamp || pr.sysctls.echoIgnoreBroadcasts.Load() != 0 {
+			pr.refuse(p, link.ICMPIgnored)
+			return
+		}
+		ih.Dst = netip.Addr{} // the route back chooses
+	}
+	switch h.Type {
+	case TypeEcho:
+		pr.replyEcho(ih, p)
+	case TypeTimestamp:
+		pr.replyTimestamp(ih, p)
+	case TypeEchoReply:
+		pr.deliverReply(ih, h, p)
+	case TypeUnreachable, TypeTimeExceeded, TypeParameterProblem:
+		pr.receiveError(ih, h, p)
+	case TypeRedirect:
+		pr.receiveRedirect(ih, h, p)
+	default: // source quench among them (RFC 6633)
+		pr.config.Drops.Drop(p, link.ICMPIgnored)
+	}
 }
 
-// EchoRequest is what Send sends.
-type EchoRequest struct {
-	Dst      netip.Addr
-	Seq      uint16
-	Payload  []byte
-	TTL, TOS uint8
-	DF       bool
+// refuse drops a message that is wrong.
+func (pr *Protocol) refuse(p *link.Packet, r link.DropReason) {
+	pr.stats.InErrors.Add(1)
+	pr.config.Drops.Drop(p, r)
 }
-
-// ListenEcho opens a ping socket.
-func (pr *Protocol) ListenEcho(laddr netip.Addr, oif int) (*EchoConn, error) {
-	return nil, errors.ErrUnsupported
-}
-func (c *EchoConn) ID() uint16               { return 0 }
-func (c *EchoConn) Send(r EchoRequest) error { return errors.ErrUnsupported }
-func (c *EchoConn) Receive(ctx context.Context) (EchoReply, error) {
-	return EchoReply{}, errors.ErrUnsupported
-}
-func (c *EchoConn) SetReadDeadline(t time.Time) error { return errors.ErrUnsupported }
-func (c *EchoConn) Close() error                      { return nil }

@@ -1,0 +1,36 @@
+package ipv4
+
+import "github.com/tapstack/tapstack/link"
+
+// fragment cuts p, a packet with header h longer than mtu, into packets that are
+// not (RFC 791, section 3.2). It takes p, which becomes the first piece. p may be
+// a fragment itself.
+func fragment(h Header, p *link.Packet, mtu int) link.Queue {
+	n := h.Len()
+	size := (mtu - n) &^ 7
+	data := p.Bytes()[n:]
+	var rest link.Queue
+	for at := size; at < len(data); at += size {
+		piece := data[at:min(at+size, len(data))]
+		q := link.NewPacket(n + len(piece))
+		f := h
+		f.TotalLen, f.FragmentOffset, f.MF = q.Len(), h.FragmentOffset+at, h.MF || at+size < len(data)
+		f.Put(q.Bytes())
+		if len(h.Options) > 0 {
+			blankOptions(q.Bytes()[:n])
+		}
+		copy(q.Bytes()[n:], piece)
+		q.SetNetworkHeader()
+		q.EtherType, q.Type, q.Confirm, q.In = p.EtherType, p.Type, p.Confirm, p.In
+		rest.Queue(q)
+	}
+	p.Trim(n + size)
+	h.TotalLen, h.MF = p.Len(), true
+	h.Put(p.Bytes())
+	var pieces link.Queue
+	pieces.Queue(p)
+	for q := rest.Pop(); q != nil; q = rest.Pop() {
+		pieces.Queue(q)
+	}
+	return pieces
+}

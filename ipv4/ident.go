@@ -1,0 +1,49 @@
+package ipv4
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"math/rand/v2"
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// idents chooses the identification of datagrams that may be fragmented: RFC
+// 6864 asks that source, destination and protocol do not see a value again
+// while a fragment with it may be around. As with Linux, each such triple
+// shares a counter with those of the same hash, which jumps by a random step
+// that grows with the time it was idle, so that it tells nobody how much we send.
+type idents struct {
+	rand    *rand.Rand
+	key     [2]uint64
+	counter [2048]ident
+}
+
+type ident struct {
+	last atomic.Int64 // when it was used, in ticks
+	next atomic.Uint32
+}
+
+// identTick is Linux's jiffy at HZ=250.
+const identTick = 4 * time.Millisecond
+
+func (s *idents) seed(r *rand.Rand) {
+	s.rand, s.key = r, [2]uint64{r.Uint64(), r.Uint64()}
+	for n := range s.counter {
+		s.counter[n].next.Store(r.Uint32N(1 << 16))
+	}
+}
+
+func (s *idents) choose(src, dst netip.Addr, protocol uint8, now time.Time) uint16 {
+	a, b := src.As4(), dst.As4()
+	ends := uint64(binary.BigEndian.Uint32(a[:]))<<32 | uint64(binary.BigEndian.Uint32(b[:]))
+	high, low := bits.Mul64(ends^s.key[0], (uint64(protocol)<<56^s.key[1])|1)
+	c := &s.counter[(high^low)%uint64(len(s.counter))]
+	tick := now.UnixNano() / int64(identTick)
+	var step uint32
+	if last := c.last.Load(); last != tick && c.last.CompareAndSwap(last, tick) && last != 0 {
+		step = s.rand.Uint32N(uint32(min(max(tick-last, 1), 1<<16)))
+	}
+	return uint16(c.next.Add(step + 1))
+}

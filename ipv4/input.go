@@ -1,0 +1,111 @@
+package ipv4
+
+import (
+	"syscall"
+
+	"github.com/tapstack/tapstack/link"
+)
+
+// Input takes a packet that i received, its front at the IPv4 header, its back
+// at the end of the frame. It is delivered here, forwarded, or dropped.
+func (pr *Protocol) Input(i *Interface, p *link.Packet) {
+	pr.stats.InReceives.Add(1)
+	if p.Type == link.OtherHost {
+		pr.drop(p, link.OtherHostFrame)
+		return
+	}
+	if !i.Up() {
+		pr.drop(p, link.DevReady)
+		return
+	}
+	p.In = i.Index()
+	p.SetNetworkHeader()
+	h, reason := pr.validate(p)
+	if reason != link.NotSpecified {
+		pr.drop(p, reason)
+		return
+	}
+	path, reason, errno := pr.inputPath(i, h.Dst, h.Src)
+	if reason != link.NotSpecified {
+		pr.refuse(p, reason, errno)
+		return
+	}
+	if len(h.Options) > 0 && !pr.inputOptions(&h, p, path) {
+		return
+	}
+	switch path.Type {
+	case Unicast:
+		pr.forward(i, path, h, p)
+		return
+	case Multicast:
+		pr.stats.InMcastPkts.Add(1)
+	case Broadcast:
+		pr.stats.InBcastPkts.Add(1)
+	default:
+		// RFC 1122 section 3.3.6 wants such a packet dropped; Linux leaves it
+		// to a switch that is off.
+		if (p.Type == link.Broadcast || p.Type == link.Multicast) && i.Conf().DropUnicastInL2Multicast != 0 {
+			pr.drop(p, link.UnicastInL2Multicast)
+			return
+		}
+	}
+	pr.deliver(h, p)
+}
+
+// validate checks the header (RFC 1122, section 3.2.1; RFC 1812, section 5.2.2)
+// and cuts off what the link added behind the packet.
+func (pr *Protocol) validate(p *link.Packet) (Header, link.DropReason) {
+	b := p.Bytes()
+	h, err := Parse(b)
+	switch {
+	case err == ErrTruncated:
+		pr.stats.InHdrErrors.Add(1)
+		return Header{}, link.PktTooSmall
+	case err != nil && err != ErrTotalLen:
+		pr.stats.InHdrErrors.Add(1)
+		return Header{}, link.IPInHdr
+	}
+	if Sum(b[:int(b[0]&15)*4], 0) != 0xffff {
+		pr.stats.InCsumErrors.Add(1)
+		pr.stats.InHdrErrors.Add(1)
+		return Header{}, link.IPCsum
+	}
+	if err != nil {
+		pr.stats.InHdrErrors.Add(1)
+		return Header{}, link.IPInHdr
+	}
+	if h.TotalLen > len(b) {
+		pr.stats.InTruncatedPkts.Add(1)
+		return Header{}, link.PktTooSmall
+	}
+	p.Trim(h.TotalLen)
+	return h, link.NotSpecified
+}
+
+// refuse drops a packet that could not be routed, and tells its sender if the
+// routes say so.
+func (pr *Protocol) refuse(p *link.Packet, reason link.DropReason, errno syscall.Errno) {
+	switch reason {
+	case link.IPInNoRoutes:
+		if errno == syscall.ENETUNREACH {
+			pr.stats.InNoRoutes.Add(1)
+		} else {
+			pr.stats.InAddrErrors.Add(1)
+		}
+	case link.IPRPFilter:
+		pr.stats.IPReversePathFilter.Add(1)
+	}
+	m := ErrorMessage{Type: TypeUnreachable, Reason: reason}
+	switch errno {
+	case syscall.ENETUNREACH:
+		m.Code = CodeNetUnreachable
+	case syscall.EHOSTUNREACH:
+		m.Code = CodeHostUnreachable
+	case syscall.EACCES:
+		m.Code = CodeFiltered
+	default: // EINVAL, of a blackhole, included
+		pr.drop(p, reason)
+		return
+	}
+	pr.ReportError(p, m)
+}

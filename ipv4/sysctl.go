@@ -1,0 +1,82 @@
+package ipv4
+
+import (
+	"fmt"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// sysctls are the settings of net.ipv4 that concern IP as a whole.
+type sysctls struct {
+	defaultTTL     atomic.Int64 // 1..255
+	fragTime       atomic.Int64 // seconds
+	fragHighThresh atomic.Int64 // bytes of waiting fragments
+	fragLowThresh  atomic.Int64 // stored; Linux uses it no more either (since 4.17)
+	fragMaxDist    atomic.Int64 // fragments of a source between two of a datagram, 0: any
+}
+
+func (s *sysctls) reset() {
+	s.defaultTTL.Store(DefaultTTL)
+	s.fragTime.Store(30)
+	s.fragHighThresh.Store(4 << 20)
+	s.fragLowThresh.Store(3 << 20)
+	s.fragMaxDist.Store(64)
+}
+
+func (s *sysctls) reassemblyTime() time.Duration {
+	return time.Duration(s.fragTime.Load()) * time.Second
+}
+
+// sysctl returns the setting of a name, with its range.
+func (s *sysctls) sysctl(name string) (v *atomic.Int64, low, high int64) {
+	const most = 1<<31 - 1
+	switch name {
+	case "ip_default_ttl":
+		return &s.defaultTTL, 1, 255
+	case "ipfrag_time":
+		return &s.fragTime, 0, most
+	case "ipfrag_high_thresh":
+		return &s.fragHighThresh, s.fragLowThresh.Load(), most
+	case "ipfrag_low_thresh":
+		return &s.fragLowThresh, 0, s.fragHighThresh.Load()
+	case "ipfrag_max_dist":
+		return &s.fragMaxDist, 0, most
+	}
+	return nil, 0, 0
+}
+
+// SetSysctl sets net.ipv4.<name>: ip_forward, ip_default_ttl, or one of
+// ipfrag_time (seconds), ipfrag_high_thresh, ipfrag_low_thresh (bytes) and
+// ipfrag_max_dist. The error is ENOENT, or EINVAL out of range.
+func (pr *Protocol) SetSysctl(name string, value int) error {
+	if name == "ip_forward" {
+		return pr.SetConf("all", "forwarding", value)
+	}
+	v, low, high := pr.sysctls.sysctl(name)
+	if v == nil {
+		return fmt.Errorf("ipv4: no setting net.ipv4.%s: %w", name, syscall.ENOENT)
+	}
+	if int64(value) < low || int64(value) > high {
+		return fmt.Errorf("ipv4: net.ipv4.%s = %d, want %d to %d: %w", name, value, low, high, syscall.EINVAL)
+	}
+	v.Store(int64(value))
+	return nil
+}
+
+// Sysctl returns net.ipv4.<name>. The error is ENOENT.
+func (pr *Protocol) Sysctl(name string) (int, error) {
+	if name == "ip_forward" {
+		return pr.ConfValue("all", "forwarding")
+	}
+	v, _, _ := pr.sysctls.sysctl(name)
+	if v == nil {
+		return 0, fmt.Errorf("ipv4: no setting net.ipv4.%s: %w", name, syscall.ENOENT)
+	}
+	return int(v.Load()), nil
+}
+
+// SysctlNames returns the names that SetSysctl knows.
+func SysctlNames() []string {
+	return []string{"ip_forward", "ip_default_ttl", "ipfrag_time", "ipfrag_high_thresh", "ipfrag_low_thresh", "ipfrag_max_dist"}
+}
