@@ -350,17 +350,6 @@ func TestWriteErrors(t *testing.T) {
 	require.ErrorIs(t, err, net.ErrClosed)
 }
 
-func TestWriteNeverWaits(t *testing.T) {
-	taptest.Namespace(t)
-	linktest.WantNoPackets(t)
-	d := open(t, tap.Config{Name: "t0"})
-	ok := frame(d.KernelAddr(), d.Addr(), 46)
-	require.NoError(t, d.Write(link.NewPacketFrom(ok)))
-	// The least send buffer there is: the kernel answers EAGAIN from now on.
-	require.NoError(t, unix.IoctlSetPointerInt(descriptor(t, "t0"), unix.TUNSETSNDBUF, 1))
-	require.ErrorIs(t, d.Write(link.NewPacketFrom(ok)), link.ErrQueueFull)
-}
-
 func TestCloseUnblocksRead(t *testing.T) {
 	taptest.Namespace(t)
 	linktest.WantNoPackets(t)

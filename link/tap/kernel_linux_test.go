@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"net"
 	"os"
-	"strconv"
 	"testing"
 	"time"
 
@@ -157,22 +156,4 @@ func openFiles(t *testing.T) int {
 	list, err := os.ReadDir("/proc/self/fd")
 	require.NoError(t, err)
 	return len(list)
-}
-
-// descriptor returns this process's descriptor of a TAP device.
-func descriptor(t *testing.T, name string) int {
-	t.Helper()
-	list, err := os.ReadDir("/proc/self/fd")
-	require.NoError(t, err)
-	for _, e := range list {
-		fd, err := strconv.Atoi(e.Name())
-		require.NoError(t, err)
-		r, err := unix.NewIfreq("")
-		require.NoError(t, err)
-		if unix.IoctlIfreq(fd, unix.TUNGETIFF, r) == nil && r.Name() == name {
-			return fd
-		}
-	}
-	t.Fatalf("no descriptor of %s", name)
-	return -1
 }
