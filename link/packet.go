@@ -16,11 +16,11 @@ const Headroom = 160
 // Packet is a frame, or the part of it that the current layer sees, in one
 // piece of memory with room in front for the headers that lower layers add.
 // Its operations are those of Linux's sk_buff: Push and Pull move the front,
-// Trim the back.
+// Put and Trim the back.
 //
 // A Packet has one owner (see the package documentation) and is not safe for
-// concurrent use. Memory is reused: the bytes that NewPacket and Push uncover
-// are stale, and who uncovers them writes them all.
+// concurrent use. Memory is reused: the bytes that NewPacket, Push and Put
+// uncover are stale, and who uncovers them writes them all.
 type Packet struct {
 	view       *buffer.View
 	buf        []byte

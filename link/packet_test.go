@@ -38,6 +38,20 @@ func TestPacketFront(t *testing.T) {
 	require.Equal(t, "netpaylo", string(p.Bytes()))
 }
 
+func TestPacketBack(t *testing.T) {
+	wantNoPackets(t)
+	p := NewPacket(4)
+	defer p.Release()
+	copy(p.Bytes(), "abcd")
+	room := p.Tailroom()
+	p.Trim(2)
+	require.Equal(t, room+2, p.Tailroom())
+	copy(p.Put(2), "XY")
+	require.Equal(t, "abXY", string(p.Bytes()))
+	require.Panics(t, func() { p.Put(p.Tailroom() + 1) })
+	require.Panics(t, func() { p.Put(-1) })
+}
+
 func TestPacketWithoutHeaders(t *testing.T) {
 	wantNoPackets(t)
 	p := NewPacketFrom([]byte("x"))
