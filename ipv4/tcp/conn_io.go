@@ -51,10 +51,12 @@ func (c *Conn) waitReadableLocked(poll bool) error {
 			return os.ErrDeadlineExceeded
 		case poll || c.rcv.queue.bytes > 0:
 			return nil
+		case c.rcv.eof: // as in Linux, also when the connection broke after it
+			return io.EOF
 		case c.err != nil:
 			c.told = true
 			return c.err
-		case c.rcv.eof || c.readEnd || c.state == Closed:
+		case c.readEnd || c.state == Closed:
 			return io.EOF
 		}
 		c.readable.Wait()

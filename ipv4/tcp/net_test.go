@@ -174,4 +174,3 @@ func (p *testPair) connect(t testing.TB, sc SocketConfig) (client, server *Conn)
 	require.NoError(t, err)
 	return client, server
 }
-
