@@ -24,9 +24,18 @@ func Sum(b []byte, initial uint16) uint16 {
 		s, c = bits.Add64(s, binary.BigEndian.Uint64(b), c)
 		b = b[8:]
 	}
-	var last [8]byte
-	copy(last[:], b)
-	s, c = bits.Add64(s, binary.BigEndian.Uint64(last[:]), c)
+	// What is left may stand at any 16-bit place.
+	if len(b) >= 4 {
+		s, c = bits.Add64(s, uint64(binary.BigEndian.Uint32(b)), c)
+		b = b[4:]
+	}
+	if len(b) >= 2 {
+		s, c = bits.Add64(s, uint64(binary.BigEndian.Uint16(b)), c)
+		b = b[2:]
+	}
+	if len(b) == 1 {
+		s, c = bits.Add64(s, uint64(b[0])<<8, c)
+	}
 	s, c = bits.Add64(s, 0, c)
 	s += c
 	s = s>>32 + s&0xffffffff

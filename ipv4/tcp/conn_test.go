@@ -322,3 +322,6 @@ func bubble(t *testing.T, name string, c Config, f func(tc *testConn)) {
 }
 
 func bytesOf(c byte, n int) string { return strings.Repeat(string(rune(c)), n) }
+
+// conn4 is the peer's address.
+func (tc *testConn) conn4() netip.Addr { return netip.AddrFrom4(tc.key.raddr) }
