@@ -9,6 +9,9 @@ type deadline struct {
 	entry *entry
 }
 
+// keptDeadlines is the size up to which an empty heap keeps its memory.
+const keptDeadlines = 64
+
 // next returns the earliest deadline, or never.
 func (d *deadlines) next() instant {
 	if len(d.heap) == 0 {
@@ -58,7 +61,7 @@ func (d *deadlines) cancel(e *entry) {
 			d.down(i)
 		}
 	}
-	if last == 0 {
+	if last == 0 && cap(d.heap) > keptDeadlines {
 		d.heap = nil // gives the memory back
 	}
 }

@@ -1,0 +1,280 @@
+package neighbour
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tapstack/tapstack/link"
+	"github.com/tapstack/tapstack/stack/clock"
+	"github.com/tapstack/tapstack/stack/random"
+)
+
+// sink is a link that gives the packet back: it undoes the header.
+type sink struct{}
+
+func (sink) Write(p *link.Packet) error {
+	p.Pull(link.EthernetHeaderLen)
+	return nil
+}
+
+// releasing is a link that swallows packets.
+type releasing struct{ n atomic.Int64 }
+
+func (l *releasing) Write(p *link.Packet) error {
+	l.n.Add(1)
+	p.Release()
+	return nil
+}
+
+func benchTable(tb testing.TB, c Config, w link.Writer) (*Table, *Interface) {
+	c.Limits = &Limits{Thresh1: 1 << 30, Thresh2: 1 << 30, Thresh3: 1 << 30}
+	c.Rand = random.New(1)
+	t := New(c)
+	i, err := t.AddInterface(InterfaceConfig{Index: 1, Name: "t0", Addr: macM, Link: w})
+	require.NoError(tb, err)
+	return t, i
+}
+
+func nth(n int) netip.Addr {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], 10<<24+uint32(n))
+	return netip.AddrFrom4(b)
+}
+
+// fill makes n reachable entries, through the slow path once.
+func fill(tb testing.TB, t *Table, i *Interface, n int) {
+	for k := range n {
+		require.NoError(tb, t.Update(1, nth(k), Update{LLAddr: macA, HasLLAddr: true, State: Reachable, Flags: Create}))
+		p := packet(k)
+		require.NoError(tb, i.Output(nth(k), p))
+		if _, ok := i.link.(sink); ok {
+			p.Release()
+		}
+	}
+}
+
+var sizes = []struct {
+	name string
+	n    int
+}{{"1", 1}, {"1k", 1000}, {"100k", 100_000}, {"1M", 1_000_000}}
+
+func BenchmarkLookup(b *testing.B) {
+	for _, size := range sizes {
+		b.Run(size.name, func(b *testing.B) {
+			t, i := benchTable(b, Config{}, sink{})
+			defer t.Close()
+			fill(b, t, i, size.n)
+			addrs := make([]netip.Addr, 1<<12)
+			for k := range addrs {
+				addrs[k] = nth(k * 7919 % size.n)
+			}
+			b.ReportAllocs()
+			for k := 0; b.Loop(); k++ {
+				i.Lookup(addrs[k&(len(addrs)-1)])
+			}
+		})
+	}
+}
+
+func BenchmarkOutputResolved(b *testing.B) {
+	for _, size := range sizes[:3] {
+		b.Run(size.name, func(b *testing.B) {
+			t, i := benchTable(b, Config{}, sink{})
+			defer t.Close()
+			fill(b, t, i, size.n)
+			p := packet(1)
+			defer p.Release()
+			addrs := make([]netip.Addr, 1<<12)
+			for k := range addrs {
+				addrs[k] = nth(k * 7919 % size.n)
+			}
+			b.ReportAllocs()
+			for k := 0; b.Loop(); k++ {
+				i.Output(addrs[k&(len(addrs)-1)], p)
+			}
+		})
+	}
+}
+
+func BenchmarkOutputResolvedParallel(b *testing.B) {
+	for _, size := range sizes[:3] {
+		b.Run(size.name, func(b *testing.B) {
+			t, i := benchTable(b, Config{}, sink{})
+			defer t.Close()
+			fill(b, t, i, size.n)
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				p := packet(1)
+				defer p.Release()
+				for k := 0; pb.Next(); k++ {
+					i.Output(nth(k*7919%size.n), p)
+				}
+			})
+		})
+	}
+}
+
+func BenchmarkOutputFirstPacket(b *testing.B) {
+	t, i := benchTable(b, Config{Solicit: func(Solicitation) {}}, &releasing{})
+	defer t.Close()
+	b.ReportAllocs()
+	for k := 0; b.Loop(); k++ {
+		i.Output(nth(k), packet(k))
+		if k&0xffff == 0xffff {
+			b.StopTimer()
+			t.SetLLAddr(1, macM)
+			b.StartTimer()
+		}
+	}
+}
+
+// BenchmarkUpdateReply is an ARP reply that makes an incomplete entry reachable
+// and sends the packet that waited.
+func BenchmarkUpdateReply(b *testing.B) {
+	t, i := benchTable(b, Config{}, &releasing{})
+	defer t.Close()
+	const batch = 1 << 12
+	b.ReportAllocs()
+	k := batch
+	for b.Loop() {
+		if k == batch {
+			b.StopTimer()
+			t.SetLLAddr(1, macM)
+			for n := range batch {
+				i.Output(nth(n), packet(n))
+			}
+			k = 0
+			b.StartTimer()
+		}
+		t.Update(1, nth(k), Update{LLAddr: macA, HasLLAddr: true, State: Reachable, Flags: OverrideUnlocked, Cause: CauseFrame})
+		k++
+	}
+}
+
+// BenchmarkUpdateRefresh is a reply about an entry that is reachable already.
+func BenchmarkUpdateRefresh(b *testing.B) {
+	t, i := benchTable(b, Config{}, sink{})
+	defer t.Close()
+	fill(b, t, i, 1000)
+	b.ReportAllocs()
+	for k := 0; b.Loop(); k++ {
+		t.Update(1, nth(k%1000), Update{LLAddr: macA, HasLLAddr: true, State: Reachable, Flags: OverrideUnlocked, Cause: CauseFrame})
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// BenchmarkExpire1M lets a million reachable entries expire at one instant of
+// virtual time; an operation is all of them.
+func BenchmarkExpire1M(b *testing.B) {
+	const n = 1_000_000
+	for b.Loop() {
+		b.StopTimer()
+		p := DefaultParams()
+		p.DelayFirstProbeTime = 0 // to STALE, not to DELAY
+		v := clock.NewVirtual(time.Unix(0, 0))
+		before := heap()
+		t, _ := benchTable(b, Config{Clock: clock.New(v), Params: &p}, &releasing{})
+		for k := range n {
+			t.Update(1, nth(k), Update{LLAddr: macA, HasLLAddr: true, State: Reachable, Flags: Create})
+		}
+		perEntry := float64(heap()-before) / n
+		reachable, _ := t.ReachableTime(1)
+		v.Advance(reachable - 1)
+		b.StartTimer()
+		v.Advance(1)
+		b.StopTimer()
+		stale := 0
+		for e := range t.All() {
+			if e.State == Stale {
+				stale++
+			}
+		}
+		require.Equal(b, n, stale)
+		b.ReportMetric(perEntry, "B/entry")
+		t.Close()
+		b.StartTimer()
+	}
+}
+
+// BenchmarkCollect1M is one periodic run over a million entries, of which it
+// removes none.
+func BenchmarkCollect1M(b *testing.B) {
+	t, _ := benchTable(b, Config{}, &releasing{})
+	defer t.Close()
+	t.SetLimits(Limits{Thresh1: 1, Thresh2: 1 << 30, Thresh3: 1 << 30})
+	for k := range 1_000_000 {
+		t.Update(1, nth(k), Update{LLAddr: macA, HasLLAddr: true, State: Stale, Flags: Create})
+	}
+	for b.Loop() {
+		t.collect()
+	}
+}
+
+func BenchmarkForget100k(b *testing.B) {
+	for b.Loop() {
+		b.StopTimer()
+		t, _ := benchTable(b, Config{}, &releasing{})
+		for k := range 100_000 {
+			t.Update(1, nth(k), Update{LLAddr: macA, HasLLAddr: true, State: Reachable, Flags: Create})
+		}
+		b.StartTimer()
+		t.SetUp(1, false)
+		b.StopTimer()
+		t.Close()
+		b.StartTimer()
+	}
+}
+
+func TestNoAllocations(t *testing.T) {
+	table, i := benchTable(t, Config{}, sink{})
+	defer table.Close()
+	fill(t, table, i, 100)
+	p := packet(1)
+	defer p.Release()
+	for _, c := range []struct {
+		name string
+		f    func()
+	}{
+		{"output to a resolved neighbour", func() { i.Output(nth(5), p) }},
+		{"confirmed output", func() { p.Confirm = true; i.Output(nth(6), p); p.Confirm = false }},
+		{"lookup", func() { i.Lookup(nth(5)) }},
+		{"table lookup", func() { table.Lookup(1, nth(5)) }},
+		{"lookup of nothing", func() { i.Lookup(nth(5000)) }},
+		{"confirm", func() { table.Confirm(1, nth(5)) }},
+		{"refreshing reply", func() {
+			table.Update(1, nth(7), Update{LLAddr: macA, HasLLAddr: true, State: Reachable, Flags: OverrideUnlocked})
+		}},
+		{"unwanted reply", func() {
+			table.Update(1, nth(7000), Update{LLAddr: macA, HasLLAddr: true, State: Reachable})
+		}},
+		{"reply that moves the neighbour", func() {
+			table.Update(1, nth(8), Update{LLAddr: macB, HasLLAddr: true, State: Reachable, Flags: Override})
+			table.Update(1, nth(8), Update{LLAddr: macA, HasLLAddr: true, State: Stale, Flags: Override})
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) { require.Zero(t, testing.AllocsPerRun(100, c.f)) })
+	}
+}
+
+func ExampleTransitions() {
+	for row := range Transitions() {
+		if row.On == TriggerUse && row.Guard == Always && row.From.Has(Stale) {
+			fmt.Printf("%s: %v on %v -> %v, timer %v: %v\n", row.Name, row.From, row.On, row.To, row.Arm, row.Do)
+		}
+	}
+	// Output: reuse: STALE on use -> DELAY, timer now+delay: updated=now, transmit
+}

@@ -1,0 +1,231 @@
+package neighbour
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tapstack/tapstack/link"
+)
+
+// hear makes stale entries numbered from first to last.
+func (b *bed) hear(first, last int) (refused int) {
+	for n := first; n <= last; n++ {
+		err := b.table.Update(1, nth(n), Update{LLAddr: macA, HasLLAddr: true, State: Stale, Flags: Override | Create, Cause: CauseFrame})
+		if err != nil {
+			require.ErrorIs(b.t, err, syscall.ENOBUFS)
+			refused++
+		}
+	}
+	return refused
+}
+
+func (b *bed) has(n int) bool {
+	_, _, ok := b.iface.Lookup(nth(n))
+	return ok
+}
+
+func TestPeriodicGC(t *testing.T) {
+	t.Run("GC-1 nothing below the first threshold", func(t *testing.T) {
+		inBubble(t, Config{}, func(b *bed) {
+			b.hear(1, 100)
+			b.pass(10 * time.Minute)
+			require.EqualValues(t, 100, b.table.Stats().Entries)
+			b.hear(101, 260)
+			b.pass(10 * time.Second)
+			require.EqualValues(t, 160, b.table.Stats().Entries, "the old ones are gone")
+			b.pass(60 * time.Second)
+			require.EqualValues(t, 0, b.table.Stats().Entries, "all are older than gc_stale_time")
+		})
+	})
+	t.Run("GC-2 GC-3 who goes", func(t *testing.T) {
+		inBubble(t, Config{}, func(b *bed) {
+			b.hear(100, 250)
+			for n, r := range []Request{
+				{State: Permanent}, {State: Stale, Flags: ExtLearned}, {State: Stale, Flags: ExtValidated}, {State: Incomplete},
+				{State: Stale}, {State: NoARP}, {State: Failed},
+			} {
+				r.LLAddr, r.HasLLAddr, r.Create = macA, true, true
+				require.NoError(t, b.table.Set(1, nth(n), r))
+			}
+			b.pass(time.Duration(b.table.periodic.due)) // one run, which takes the failed one only
+			require.False(t, b.has(6))
+			require.True(t, b.has(4) && b.has(5))
+			b.events()
+			b.pass(60 * time.Second)
+			for n, want := range []bool{true, true, true, true, false, false, false} {
+				require.Equal(t, want, b.has(n), n)
+			}
+			for _, ev := range b.events() {
+				require.Equal(t, []any{Removed, DelNeigh, CauseCollector}, []any{ev.Kind, ev.Announced, ev.Cause}, "GC-14")
+			}
+		})
+	})
+	t.Run("GC-3 GC-5 a confirmation counts as use, the fast path does not", func(t *testing.T) {
+		inBubble(t, Config{}, func(b *bed) {
+			b.hear(1, 200)
+			b.pass(50 * time.Second)
+			b.table.Confirm(1, nth(7))
+			b.pass(30 * time.Second)
+			require.EqualValues(t, 1, b.table.Stats().Entries)
+			require.True(t, b.has(7))
+		})
+	})
+	t.Run("GC-4 the edge of gc_stale_time", func(t *testing.T) {
+		inBubble(t, Config{}, func(b *bed) {
+			b.table.SetLimits(Limits{Thresh1: 1, Thresh2: 512, Thresh3: 1024})
+			first := b.table.periodic.due
+			b.pass(time.Duration(first) + 20*time.Second)
+			b.hear(1, 1) // just after a run; 6 more runs come before it is 60 s old, and one then
+			b.pass(60*time.Second - 1)
+			require.True(t, b.has(1))
+			b.pass(1)
+			require.False(t, b.has(1))
+		})
+	})
+}
+
+func TestPeriodicGCPhase(t *testing.T) {
+	// TMR-9, STAT-10: the phase is the same, whether the table slept or not.
+	for _, busy := range []bool{false, true} {
+		inBubble(t, Config{}, func(b *bed) {
+			d, err := b.table.ReachableTime(0)
+			require.NoError(t, err)
+			if busy {
+				b.hear(1, 1)
+			}
+			b.pass(d - 1)
+			require.EqualValues(t, 0, b.table.Stats().PeriodicGCRuns)
+			b.pass(1)
+			require.EqualValues(t, 1, b.table.Stats().PeriodicGCRuns)
+			b.pass(10*time.Second - 1)
+			require.EqualValues(t, 1, b.table.Stats().PeriodicGCRuns)
+			b.pass(1)
+			require.EqualValues(t, 2, b.table.Stats().PeriodicGCRuns)
+			b.pass(10 * time.Minute)
+			require.EqualValues(t, 62, b.table.Stats().PeriodicGCRuns)
+		})
+	}
+}
+
+func TestForcedGC(t *testing.T) {
+	t.Run("GC-6 GC-7 down to the second threshold, the oldest first", func(t *testing.T) {
+		inBubble(t, Config{}, func(b *bed) {
+			b.pass(6 * time.Second)
+			require.Zero(t, b.hear(1, 611))
+			require.EqualValues(t, 1, b.table.Stats().ForcedGCRuns, "GC-10: one run in 5 s, which found only young ones")
+			b.pass(6 * time.Second)
+			b.hear(612, 612)
+			st := b.table.Stats()
+			require.EqualValues(t, []uint64{512, 512, 2}, []uint64{st.Entries, st.GCEntries, st.ForcedGCRuns})
+			require.False(t, b.has(100))
+			require.True(t, b.has(101))
+			require.True(t, b.has(612))
+		})
+	})
+	t.Run("GC-7 timers are spared, FAILED and NOARP are not", func(t *testing.T) {
+		inBubble(t, Config{Limits: &Limits{Thresh1: 1, Thresh2: 2, Thresh3: 5}}, func(b *bed) {
+			b.send(1, 1)
+			require.NoError(t, b.table.Set(1, nth(1), Request{State: Failed, Create: true}))
+			require.NoError(t, b.table.Set(1, nth(2), Request{LLAddr: macA, HasLLAddr: true, State: NoARP, Create: true}))
+			require.NoError(t, b.table.Set(1, nth(3), Request{LLAddr: macA, HasLLAddr: true, State: Reachable, Create: true}))
+			b.hear(4, 4)
+			require.Zero(t, b.hear(5, 5))
+			require.Equal(t, []bool{false, false, true, true, true}, []bool{b.has(1), b.has(2), b.has(3), b.has(4), b.has(5)})
+			b.wantState(Incomplete)
+		})
+	})
+	t.Run("GC-9 GC-13 STAT-11 STAT-13 overflow", func(t *testing.T) {
+		inBubble(t, Config{}, func(b *bed) {
+			require.Equal(t, 176, b.hear(1, 1200))
+			st := b.table.Stats()
+			require.EqualValues(t, []uint64{1024, 1024, 176, 1024}, []uint64{st.Entries, st.GCEntries, st.TableFulls, st.Allocs})
+			require.EqualValues(t, 176, st.ForcedGCRuns)
+			require.ErrorIs(t, b.iface.Output(peerIP, packet(1)), syscall.ENOBUFS) // L3-2
+			require.EqualValues(t, 1, b.drops.Count(link.NeighCreateFail))
+			overflows := 0
+			for _, ev := range b.events() {
+				if ev.Kind == Overflow {
+					overflows++
+				}
+			}
+			require.Equal(t, 177, overflows)
+			require.NoError(t, b.setAddr(Permanent, macA, 0), "GC-11")
+			require.EqualValues(t, 1024, b.table.Stats().GCEntries)
+			require.NoError(t, b.setAddr(Stale, macA, 0), "GC-12: it comes back at the end")
+			require.EqualValues(t, 1025, b.table.Stats().GCEntries)
+			b.pass(5*time.Second + 1)
+			b.hear(2000, 2000)
+			require.EqualValues(t, 512, b.table.Stats().GCEntries)
+			require.Equal(t, Stale, b.info().State)
+		})
+	})
+	t.Run("ENT-1 ENT-2 permanent entries do not count", func(t *testing.T) {
+		inBubble(t, Config{Limits: &Limits{Thresh1: 1, Thresh2: 2, Thresh3: 3}}, func(b *bed) {
+			for n := range 20 {
+				require.NoError(t, b.table.Set(1, nth(n), Request{LLAddr: macA, HasLLAddr: true, State: Permanent, Create: true}))
+			}
+			require.Zero(t, b.hear(100, 102))
+			require.Equal(t, 1, b.hear(103, 103))
+		})
+	})
+	t.Run("GC-15 lower thresholds act at the next creation", func(t *testing.T) {
+		inBubble(t, Config{}, func(b *bed) {
+			b.hear(1, 100)
+			require.NoError(t, b.table.SetSysctl("default", "gc_thresh3", "10"))
+			require.NoError(t, b.table.SetSysctl("default", "gc_thresh2", "5"))
+			b.pass(6 * time.Second)
+			require.EqualValues(t, 100, b.table.Stats().Entries)
+			b.hear(101, 101)
+			require.EqualValues(t, 5, b.table.Stats().Entries)
+		})
+	})
+}
+
+func TestHashGrows(t *testing.T) {
+	inBubble(t, Config{}, func(b *bed) { // ENT-4, STAT-4
+		for _, c := range []struct {
+			entries int
+			grows   uint64
+		}{{8, 0}, {9, 1}, {16, 1}, {17, 2}, {32, 2}, {33, 3}} {
+			b.hear(1, c.entries)
+			require.Equal(t, c.grows, b.table.Stats().HashGrows, c.entries)
+		}
+	})
+}
+
+func TestLookupsCount(t *testing.T) {
+	inBubble(t, Config{}, func(b *bed) { // STAT-5, STAT-6
+		require.ErrorIs(t, b.hint(macA, 0), ErrNotFound) // ARP-26
+		require.NoError(t, b.hint(macA, Create))
+		require.NoError(t, b.hint(macA, 0))
+		b.send(1, 2)
+		b.iface.Lookup(peerIP)
+		_, ok := b.table.Lookup(1, peerIP)
+		require.True(t, ok)
+		_, ok = b.table.Lookup(2, peerIP)
+		require.False(t, ok)
+		st := b.table.Stats()
+		require.EqualValues(t, []uint64{4, 2}, []uint64{st.Lookups, st.Hits})
+	})
+}
+
+func TestGCTimeBudget(t *testing.T) {
+	v := newTicking()
+	table, _ := benchTable(t, Config{Clock: v.clock(), Switches: Switches{GCTimeBudget: true}}, &releasing{}) // GC-8, DEV-8
+	defer table.Close()
+	for k := range 100 {
+		require.NoError(t, table.Update(1, nth(k), Update{LLAddr: macA, HasLLAddr: true, State: Stale, Flags: Create}))
+	}
+	v.advance(10 * time.Second)
+	table.SetLimits(Limits{Thresh1: 0, Thresh2: 0, Thresh3: 1})
+	now := table.now()
+	v.step = 300 * time.Microsecond // each look at the clock takes this long
+	removed := table.forcedGC(now)
+	require.Positive(t, removed)
+	require.Less(t, removed, 100)
+	require.Zero(t, removed%gcBudgetEvery)
+	require.Zero(t, table.collector.lastFlush.Load(), "an incomplete run does not count as one")
+}
