@@ -174,3 +174,50 @@ func (p *testPair) connect(t testing.TB, sc SocketConfig) (client, server *Conn)
 	require.NoError(t, err)
 	return client, server
 }
+
+// queueTo sends the output of i to to, in order and without delay, by way of a
+// goroutine, until stop is called.
+func (i *testIP) queueTo(to *testIP) (stop func()) {
+	var mu sync.Mutex
+	ready := sync.NewCond(&mu)
+	var queue link.Queue
+	closed, done := false, make(chan struct{})
+	i.output = func(p *link.Packet, _ ipv4.Send) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if closed {
+			p.Release()
+			return nil
+		}
+		queue.Queue(p)
+		ready.Signal()
+		return nil
+	}
+	h := ipv4.Header{Src: i.addr, Dst: to.addr, Protocol: ipv4.ProtocolTCP}
+	go func() {
+		defer close(done)
+		mu.Lock()
+		defer mu.Unlock()
+		for {
+			for queue.Len() == 0 {
+				if closed {
+					return
+				}
+				ready.Wait()
+			}
+			batch := queue.Take()
+			mu.Unlock()
+			for p := batch.Pop(); p != nil; p = batch.Pop() {
+				to.handler.Input(h, p)
+			}
+			mu.Lock()
+		}
+	}()
+	return func() {
+		mu.Lock()
+		closed = true
+		ready.Signal()
+		mu.Unlock()
+		<-done
+	}
+}
