@@ -76,8 +76,8 @@ func (r *reassembly) remove(i, j int) {
 	r.pieces = r.pieces[:i+k]
 }
 
-// advance moves what follows nxt without a gap to dst and returns the new nxt.
-func (r *reassembly) advance(nxt Seq, dst func(*link.Packet)) Seq {
+// advance moves what follows nxt without a gap to q and returns the new nxt.
+func (r *reassembly) advance(nxt Seq, q *recvQueue) Seq {
 	n := 0
 	for n < len(r.pieces) && r.pieces[n].seq.LessEq(nxt) {
 		x := r.pieces[n]
@@ -89,7 +89,7 @@ func (r *reassembly) advance(nxt Seq, dst func(*link.Packet)) Seq {
 		}
 		x.p.Pull(nxt.Sub(x.seq))
 		nxt = nxt.Add(x.p.Len())
-		dst(x.p)
+		q.push(x.p)
 	}
 	r.remove(0, n)
 	if len(r.pieces) == 0 && cap(r.pieces) > 64 {

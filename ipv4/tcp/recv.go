@@ -173,7 +173,7 @@ func (r *receiver) data(seq Seq, p *link.Packet) (moved bool, refused link.DropR
 	r.nxt = r.nxt.Add(p.Len())
 	r.queue.push(p)
 	if !r.ofo.empty() {
-		r.nxt = r.ofo.advance(r.nxt, r.queue.push)
+		r.nxt = r.ofo.advance(r.nxt, &r.queue)
 	}
 	return true, 0, true
 }
