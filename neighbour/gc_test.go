@@ -50,7 +50,9 @@ func TestPeriodicGC(t *testing.T) {
 				r.LLAddr, r.HasLLAddr, r.Create = macA, true, true
 				require.NoError(t, b.table.Set(1, nth(n), r))
 			}
-			b.pass(time.Duration(b.table.periodic.due)) // one run, which takes the failed one only
+			first, err := b.table.ReachableTime(0)
+			require.NoError(t, err)
+			b.pass(first) // one run, which takes the failed one only
 			require.False(t, b.has(6))
 			require.True(t, b.has(4) && b.has(5))
 			b.events()
@@ -76,8 +78,9 @@ func TestPeriodicGC(t *testing.T) {
 	t.Run("GC-4 the edge of gc_stale_time", func(t *testing.T) {
 		inBubble(t, Config{}, func(b *bed) {
 			b.table.SetLimits(Limits{Thresh1: 1, Thresh2: 512, Thresh3: 1024})
-			first := b.table.periodic.due
-			b.pass(time.Duration(first) + 20*time.Second)
+			first, err := b.table.ReachableTime(0)
+			require.NoError(t, err)
+			b.pass(first + 20*time.Second)
 			b.hear(1, 1) // just after a run; 6 more runs come before it is 60 s old, and one then
 			b.pass(60*time.Second - 1)
 			require.True(t, b.has(1))

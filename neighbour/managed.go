@@ -13,7 +13,7 @@ type managedList struct {
 	schedule schedule
 }
 
-func (m *managedList) add(t *Table, e *entry, now instant) {
+func (m *managedList) add(e *entry, now instant) {
 	m.mu.Lock()
 	m.entries = append(m.entries, e)
 	m.mu.Unlock()

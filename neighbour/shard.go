@@ -282,7 +282,10 @@ func (s *shard) updateLocked(e *entry, u *Update, now instant, w *work) error {
 	}
 	s.storeLocked(e, &before, &n)
 	if o.regroup {
-		s.regroupLocked(e, now)
+		s.regroupLocked(e)
+	}
+	if o.managed {
+		s.manageLocked(e, now)
 	}
 	if mid != before.state || o.do&(StoreLLAddr|Announce) != 0 {
 		// Linux builds the message when all is done, so it tells the last state.
@@ -308,25 +311,26 @@ func (s *shard) updateLocked(e *entry, u *Update, now instant, w *work) error {
 	return o.rejected
 }
 
-// regroupLocked brings e's membership of the table's lists up to date.
-func (s *shard) regroupLocked(e *entry, now instant) {
+// regroupLocked brings e's membership of the collector's list up to date.
+func (s *shard) regroupLocked(e *entry) {
 	w := e.load()
-	t := s.table
 	collectable := e.marks&exempt == 0 && w.state() != Permanent && w.flags()&(ExtLearned|ExtValidated) == 0
 	switch {
 	case collectable && e.marks&listed == 0:
-		t.collector.add(e)
+		s.table.collector.add(e)
 	case !collectable && e.marks&listed != 0:
-		t.collector.remove(e)
+		s.table.collector.remove(e)
 	}
-	managed := w.flags()&Managed != 0
-	switch {
-	case managed && e.marks&kept == 0:
+}
+
+// manageLocked brings e's membership of the managed list up to date.
+func (s *shard) manageLocked(e *entry, now instant) {
+	if e.load().flags()&Managed != 0 {
 		e.marks |= kept
-		t.managed.add(t, e, now)
-	case !managed && e.marks&kept != 0:
+		s.table.managed.add(e, now)
+	} else {
 		e.marks &^= kept
-		t.managed.remove(e)
+		s.table.managed.remove(e)
 	}
 }
 

@@ -63,7 +63,8 @@ type news struct {
 type outcome struct {
 	do       Action
 	notify   bool  // Linux sends RTM_NEWNEIGH when all is done
-	regroup  bool  // membership of the GC list may have changed
+	regroup  bool  // what decides on being collectable has changed
+	managed  bool  // the managed flag has changed
 	rejected error // ErrDead, ErrNotPermitted, ErrNoLLAddr, or nil
 }
 
@@ -87,8 +88,10 @@ func (n *nud) update(u news, now instant, c *tunables) (o outcome) {
 	// A command says what the flags are, those it does not name are cleared.
 	if u.flags&Admin != 0 {
 		if set := u.flags & adminFlags; set != n.flags&adminFlags {
+			o.notify = true
+			o.regroup = (n.flags^set)&(ExtLearned|ExtValidated) != 0
+			o.managed = (n.flags^set)&Managed != 0
 			n.flags = n.flags&^adminFlags | set
-			o.notify, o.regroup = true, true
 		}
 	}
 
