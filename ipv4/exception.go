@@ -82,7 +82,8 @@ func (x *exceptions) change(dst netip.Addr, f func(e *exception)) {
 	}
 	e := exception{dst: dst}
 	if n := slices.IndexFunc(list, func(e exception) bool { return e.dst == dst }); n >= 0 {
-		e, list = list[n], slices.Delete(list, n, n+1)
+		e = list[n]
+		list = slices.Delete(list, n, n+1)
 	}
 	f(&e)
 	if len(list) == exceptionDepth {

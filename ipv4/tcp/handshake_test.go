@@ -146,7 +146,7 @@ func TestHandshakeFailures(t *testing.T) {
 		}
 		require.Equal(tc.t, 6, n, "tcp_synack_retries 5")
 		require.Nil(tc.t, tc.pr.demux.lookup(tc.key).conn)
-		require.Empty(tc.t, tc.l.half)
+		require.Zero(tc.t, tc.half())
 	})
 	bubble(t, "retransmitted SYN is answered by the SYN-ACK again", Config{}, func(tc *testConn) {
 		tc.state(SynReceived)
