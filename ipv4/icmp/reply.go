@@ -18,7 +18,13 @@ func (pr *Protocol) replyEcho(ih ipv4.Header, p *link.Packet) {
 	b := p.Bytes()
 	old := binary.BigEndian.Uint16(b[0:2])
 	b[0], b[1] = TypeEchoReply, 0
-	binary.BigEndian.PutUint16(b[2:4], ipv4.UpdateChecksum(binary.BigEndian.Uint16(b[2:4]), old, 0))
+	if check := ipv4.UpdateChecksum(binary.BigEndian.Uint16(b[2:4]), old, 0); check != 0 {
+		binary.BigEndian.PutUint16(b[2:4], check)
+	} else {
+		// The checksum of nothing but zeros is ffff, which an update cannot
+		// tell (RFC 1624, section 3).
+		SetChecksum(b)
+	}
 	pr.reply(ih, TypeEchoReply, p)
 }
 
