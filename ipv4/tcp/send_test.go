@@ -1,0 +1,100 @@
+package tcp
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestSenderNext(t *testing.T) {
+	var pool chunkPool
+	type result struct {
+		n       int
+		fin, ok bool
+	}
+	for _, c := range []struct {
+		name                 string
+		buffered, wnd, maxWn int
+		small, nagle, fin    bool
+		flight, cwnd         int
+		want                 result
+	}{
+		{"nothing", 0, 5000, 5000, false, false, false, 0, 10000, result{}},
+		{"short", 10, 5000, 5000, false, false, false, 0, 10000, result{10, false, true}},
+		{"full", 2500, 5000, 5000, false, false, false, 0, 10000, result{1000, false, true}},
+		{"last with FIN", 10, 5000, 5000, false, false, true, 0, 10000, result{10, true, true}},
+		{"FIN alone", 0, 5000, 5000, false, false, true, 0, 10000, result{0, true, true}},
+		{"FIN finds no window", 0, 0, 5000, false, false, true, 0, 10000, result{}},
+		{"FIN does not fit behind the data", 10, 10, 20, false, false, true, 0, 10000, result{10, false, true}},
+		{"window closed", 10, 0, 5000, false, false, false, 0, 10000, result{}},
+		{"window shrunk", 10, -500, 5000, false, false, false, 0, 10000, result{}},
+		{"silly window", 2500, 300, 5000, false, false, false, 0, 10000, result{}},
+		{"half of the largest window", 2500, 300, 600, false, false, false, 0, 10000, result{300, false, true}},
+		{"congestion window full", 2500, 5000, 5000, false, false, false, 9500, 10000, result{}},
+		{"congestion window under a segment, nothing in flight", 2500, 5000, 5000, false, false, false, 0, 500, result{1000, false, true}},
+		{"Nagle, short one in flight", 10, 5000, 5000, true, true, false, 10, 10000, result{}},
+		{"Nagle, only full ones in flight", 10, 5000, 5000, false, true, false, 1000, 10000, result{10, false, true}},
+		{"Nagle, full segment", 1500, 5000, 5000, true, true, false, 10, 10000, result{1000, false, true}},
+		{"Nagle, FIN", 10, 5000, 5000, true, true, true, 10, 10000, result{10, true, true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var s sender
+			s.start(0xffffff00)
+			s.una, s.nxt = s.iss+1, s.iss+1
+			s.mss, s.wnd, s.maxWnd, s.fin = 1000, c.wnd, c.maxWn, c.fin
+			if c.small {
+				s.small = s.una.Add(1)
+			}
+			s.buf.write(&pool, make([]byte, c.buffered))
+			n, fin, ok := s.next(c.nagle, c.flight, c.cwnd)
+			if !ok {
+				n, fin = 0, false
+			}
+			require.Equal(t, c.want, result{n, fin, ok})
+		})
+	}
+}
+
+func TestSenderAcked(t *testing.T) {
+	var pool chunkPool
+	var s sender
+	var l loss
+	s.start(0xffffff00)
+	s.una = s.iss + 1
+	s.buf.write(&pool, make([]byte, 300))
+	s.fin = true
+	for i := range 3 {
+		end := s.iss.Add(1 + 100*(i+1))
+		if i == 2 {
+			end++ // with FIN
+		}
+		s.sent.push(sentSegment{start: s.iss.Add(1 + 100*i), end: end, sent: 1})
+		s.nxt = end
+	}
+	require.True(t, s.finSent())
+	n, _, sampled := s.acked(&pool, &l, s.iss.Add(151))
+	require.Equal(t, 1, n)
+	require.True(t, sampled)
+	require.Equal(t, 150, s.buf.len())
+	require.Equal(t, 50, s.sent.at(0).len(), "half acknowledged")
+	s.sent.at(0).sent = 2
+	n, _, sampled = s.acked(&pool, &l, s.nxt)
+	require.Equal(t, 2, n)
+	require.False(t, sampled, "Karn")
+	require.True(t, s.finAcked())
+	require.Zero(t, s.buf.len())
+}
+
+func TestSenderMSS(t *testing.T) {
+	s := sender{pmtu: 1500}
+	s.setMSS(true)
+	require.Equal(t, 524, s.mss, "a peer that says nothing accepts 536 with options")
+	s.peerMSS = 9000
+	s.setMSS(true)
+	require.Equal(t, 1448, s.mss)
+	s.setMSS(false)
+	require.Equal(t, 1460, s.mss)
+	s.peerMSS = 1
+	s.setMSS(true)
+	require.Equal(t, minMSS, s.mss)
+}
