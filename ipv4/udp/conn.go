@@ -1,0 +1,193 @@
+package udp
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/tapstack/tapstack/link"
+)
+
+// minReadBuffer is the smallest receive buffer in bytes (Linux's
+// SOCK_MIN_RCVBUF).
+const minReadBuffer = 2304
+
+// Conn is a UDP socket: a net.PacketConn, and a net.Conn, which sends only when
+// it was made by Dial. Its methods may be called concurrently.
+type Conn struct {
+	pr    *Protocol
+	laddr netip.AddrPort // the address may be 0.0.0.0
+	raddr netip.AddrPort // of the only peer, not valid without one
+	src   netip.Addr     // of what is sent, not valid if the route chooses
+	oif   int
+	reuse bool
+	id    atomic.Uint32 // IPv4 identification of the next datagram with DF
+	drops atomic.Uint64 // datagrams that found no room
+
+	mu       sync.Mutex
+	readable sync.Cond // something to read, an error, or a change of deadline
+	queue    link.Queue
+	limit    int // bytes that queue and errors may cost
+	errors   []QueuedError
+	pending  syscall.Errno // what the next call returns (Linux's sk_err)
+	closed   bool
+	reads    deadline
+	writes   time.Time // deadline, zero for none: writing never waits
+	opts     options
+}
+
+// options are what can be changed while the socket is in use.
+type options struct {
+	ttl, tos      uint8
+	broadcast     bool
+	receiveErrors bool
+	pathMTU       PathMTU
+}
+
+var (
+	_ net.Conn       = (*Conn)(nil)
+	_ net.PacketConn = (*Conn)(nil)
+)
+
+func newConn(pr *Protocol, laddr, raddr netip.AddrPort, src netip.Addr, sc SocketConfig) *Conn {
+	c := &Conn{
+		pr: pr, laddr: laddr, raddr: raddr, src: src, oif: sc.Interface, reuse: sc.ReuseAddr,
+		limit: pr.config.ReadBuffer,
+		opts:  options{sc.TTL, sc.TOS, sc.Broadcast, sc.ReceiveErrors, sc.PathMTU},
+	}
+	if sc.ReadBuffer != 0 {
+		c.limit = readBuffer(sc.ReadBuffer)
+	}
+	c.readable.L = &c.mu
+	c.reads.wake, c.reads.clock = &c.readable, pr.config.Clock
+	c.id.Store(pr.config.Rand.Uint32())
+	return c
+}
+
+func readBuffer(bytes int) int { return max(2*bytes, minReadBuffer) }
+
+// LocalAddr returns the address that the socket is bound to, a *net.UDPAddr.
+func (c *Conn) LocalAddr() net.Addr { return udpAddr(c.laddr) }
+
+// RemoteAddr returns the peer's address, a *net.UDPAddr, or nil without one.
+func (c *Conn) RemoteAddr() net.Addr { return udpAddr(c.raddr) }
+
+// LocalAddrPort returns the address that the socket is bound to.
+func (c *Conn) LocalAddrPort() netip.AddrPort { return c.laddr }
+
+// RemoteAddrPort returns the peer's address, not valid without one.
+func (c *Conn) RemoteAddrPort() netip.AddrPort { return c.raddr }
+
+// Dropped returns how many datagrams found no room in the receive buffer
+// (SO_MEMINFO's drops).
+func (c *Conn) Dropped() uint64 { return c.drops.Load() }
+
+// Close frees the port, drops what was not read, and ends calls that wait with
+// net.ErrClosed. A second call returns net.ErrClosed.
+func (c *Conn) Close() error {
+	if !c.close() {
+		return c.fail("close", "close", c.raddr, net.ErrClosed)
+	}
+	return nil
+}
+
+func (c *Conn) close() bool {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return false
+	}
+	c.closed = true
+	unread := c.queue.Take()
+	c.errors = nil
+	c.reads.stopLocked()
+	c.readable.Broadcast()
+	c.mu.Unlock()
+	c.pr.demux.remove(c)
+	for p := unread.Pop(); p != nil; p = unread.Pop() {
+		c.pr.config.Drops.Drop(p, link.SocketClosed)
+	}
+	return true
+}
+
+// SetDeadline is SetReadDeadline and SetWriteDeadline.
+func (c *Conn) SetDeadline(t time.Time) error {
+	return c.set(func() { c.reads.setLocked(t); c.writes = t })
+}
+
+// SetReadDeadline makes reads, those that wait too, fail with
+// os.ErrDeadlineExceeded from t on; the zero time is never.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.set(func() { c.reads.setLocked(t) }) }
+
+// SetWriteDeadline makes writes fail from t on. They never wait.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.set(func() { c.writes = t }) }
+
+// SetReadBuffer sets the room for unread datagrams to twice that many bytes, at
+// least 2304 (SO_RCVBUF). A datagram costs what it does on Linux: 832 bytes up
+// to a length of 576, 2304 up to 1514, and so on.
+func (c *Conn) SetReadBuffer(bytes int) error { return c.set(func() { c.limit = readBuffer(bytes) }) }
+
+// SetBroadcast allows sending to broadcast addresses; without it that fails
+// with EACCES (SO_BROADCAST).
+func (c *Conn) SetBroadcast(on bool) error { return c.set(func() { c.opts.broadcast = on }) }
+
+// SetTTL sets the time to live of what is sent to unicast and broadcast
+// addresses; 0 is the host's default (IP_TTL).
+func (c *Conn) SetTTL(ttl uint8) error { return c.set(func() { c.opts.ttl = ttl }) }
+
+// SetTOS sets the differentiated services field and ECN (IP_TOS).
+func (c *Conn) SetTOS(tos uint8) error { return c.set(func() { c.opts.tos = tos }) }
+
+// SetPathMTU sets what happens to datagrams longer than the path carries
+// (IP_MTU_DISCOVER).
+func (c *Conn) SetPathMTU(m PathMTU) error { return c.set(func() { c.opts.pathMTU = m }) }
+
+// SetReceiveErrors has every ICMP error about what the socket sent reported: the
+// next call fails with its errno, NextError tells the rest, and datagrams that
+// find no room below fail with ENOBUFS (IP_RECVERR). Otherwise only the errors
+// that are final, such as ECONNREFUSED, are reported, only to connected sockets,
+// and without the details. Turning it off forgets the details.
+func (c *Conn) SetReceiveErrors(on bool) error {
+	return c.set(func() {
+		c.opts.receiveErrors = on
+		if !on {
+			c.errors = nil
+		}
+	})
+}
+
+func (c *Conn) set(f func()) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return c.fail("set", "setsockopt", netip.AddrPort{}, net.ErrClosed)
+	}
+	f()
+	return nil
+}
+
+// takeErrorLocked returns what ends a call before it begins: the socket is
+// closed, the deadline has passed, or an error waits to be told.
+func (c *Conn) takeErrorLocked(expired bool) error {
+	switch {
+	case c.closed:
+		return net.ErrClosed
+	case expired:
+		return os.ErrDeadlineExceeded
+	case c.pending != 0:
+		err := c.pending
+		c.pending = 0
+		return err
+	}
+	return nil
+}
+
+// fail is what a method returns for err. addr is the peer's, if it has to do
+// with one.
+func (c *Conn) fail(op, call string, addr netip.AddrPort, err error) error {
+	return opError(op, call, c.laddr, addr, err)
+}

@@ -1,0 +1,88 @@
+package udp
+
+import (
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"github.com/tapstack/tapstack/ipv4"
+)
+
+// Origin says who found an error.
+type Origin uint8
+
+// As in struct sock_extended_err.
+const (
+	Local Origin = 1 // this host, when it sent
+	ICMP  Origin = 2 // a router or the peer
+)
+
+// QueuedError is an error about one datagram that the socket sent (Linux's
+// struct sock_extended_err).
+type QueuedError struct {
+	Errno      syscall.Errno
+	Origin     Origin
+	Type, Code uint8          // of the ICMP message
+	Info       uint32         // next hop's MTU for EMSGSIZE
+	Offender   netip.Addr     // who sent the ICMP message; not valid for Local
+	To         netip.AddrPort // where the datagram was sent
+	Data       []byte         // beginning of the datagram's data, as far as it was quoted
+}
+
+// queuedErrorCost is what an error takes of the receive buffer, that of a short
+// packet.
+const queuedErrorCost = 832
+
+// NextError takes the oldest error off the queue that SetReceiveErrors opens
+// (MSG_ERRQUEUE). ok is false when there is none; it never waits.
+func (c *Conn) NextError() (e QueuedError, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.errors) == 0 {
+		return QueuedError{}, false
+	}
+	e = c.errors[0]
+	c.errors = slices.Delete(c.errors, 0, 1)
+	// Linux's sock_dequeue_err_skb: the calls to come tell of the next error,
+	// and of none once all of them were read.
+	switch {
+	case len(c.errors) > 0 && c.errors[0].Origin == ICMP:
+		c.pending = c.errors[0].Errno
+	case e.Origin == ICMP:
+		c.pending = 0
+	}
+	return e, true
+}
+
+// inputError is told of an ICMP error about a datagram with header h (Linux's
+// __udp4_lib_err).
+func (c *Conn) inputError(e ipv4.TransportError, h Header) {
+	fragNeeded := e.Type == ipv4.TypeUnreachable && e.Code == ipv4.CodeFragNeeded
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed:
+		return
+	case fragNeeded && c.opts.pathMTU == Dont:
+		return // routers may fragment what this socket sends
+	case c.opts.receiveErrors:
+		c.queueErrorLocked(QueuedError{
+			Errno: e.Errno, Origin: ICMP, Type: e.Type, Code: e.Code, Info: e.Info, Offender: e.From,
+			To:   netip.AddrPortFrom(e.Inner.Dst, h.DstPort),
+			Data: slices.Clone(e.Payload[HeaderLen:]),
+		})
+	case !c.raddr.IsValid() || !e.Hard && !fragNeeded:
+		// RFC 1122 section 4.1.3.3 would have every error passed on; Linux
+		// spares applications that did not ask those that may pass.
+		return
+	}
+	c.pending = e.Errno
+	c.readable.Broadcast()
+}
+
+// queueErrorLocked queues e, if there is room.
+func (c *Conn) queueErrorLocked(e QueuedError) {
+	if c.costLocked()+queuedErrorCost < c.limit {
+		c.errors = append(c.errors, e)
+	}
+}
