@@ -3,6 +3,8 @@ package neighbour
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
+	"math/rand/v2"
 	"net/netip"
 	"runtime"
 	"sync/atomic"
@@ -60,65 +62,66 @@ func fill(tb testing.TB, t *Table, i *Interface, n int) {
 	}
 }
 
-var sizes = []struct {
-	name string
-	n    int
-}{{"1", 1}, {"1k", 1000}, {"100k", 100_000}, {"1M", 1_000_000}}
+// loads are how many entries there are, and to how many of them the benchmark
+// turns, in an order without pattern. At 100k and 1M most of the table is cold and
+// the traffic warm, as on a host that talks to a few thousand at a time; with -all
+// each access is a new entry, and what is measured is the memory.
+var loads = []struct {
+	name       string
+	n, visited int
+}{{"1", 1, 1}, {"1k", 1000, 1000}, {"100k", 100_000, 4096}, {"1M", 1_000_000, 4096}, {"100k-all", 100_000, 100_000}, {"1M-all", 1_000_000, 1_000_000}}
+
+// forLoads runs f for each load with the addresses to turn to.
+func forLoads(b *testing.B, f func(b *testing.B, i *Interface, addrs []netip.Addr)) {
+	for _, load := range loads {
+		t, i := benchTable(b, Config{}, sink{})
+		fill(b, t, i, load.n)
+		addrs := make([]netip.Addr, 1<<(bits.Len(uint(min(load.visited, 1<<16)))-1))
+		for k := range addrs {
+			addrs[k] = nth(k % load.visited * (load.n / load.visited))
+		}
+		if load.visited == load.n && load.n > len(addrs) {
+			for k := range addrs {
+				addrs[k] = nth(k * 7919 % load.n)
+			}
+		}
+		rand.New(rand.NewPCG(1, 2)).Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
+		b.Run(load.name, func(b *testing.B) {
+			b.ReportAllocs()
+			f(b, i, addrs)
+		})
+		t.Close()
+	}
+}
 
 func BenchmarkLookup(b *testing.B) {
-	for _, size := range sizes {
-		b.Run(size.name, func(b *testing.B) {
-			t, i := benchTable(b, Config{}, sink{})
-			defer t.Close()
-			fill(b, t, i, size.n)
-			addrs := make([]netip.Addr, 1<<12)
-			for k := range addrs {
-				addrs[k] = nth(k * 7919 % size.n)
-			}
-			b.ReportAllocs()
-			for k := 0; b.Loop(); k++ {
-				i.Lookup(addrs[k&(len(addrs)-1)])
-			}
-		})
-	}
+	forLoads(b, func(b *testing.B, i *Interface, addrs []netip.Addr) {
+		for k := 0; b.Loop(); k++ {
+			i.Lookup(addrs[k&(len(addrs)-1)])
+		}
+	})
 }
 
 func BenchmarkOutputResolved(b *testing.B) {
-	for _, size := range sizes[:3] {
-		b.Run(size.name, func(b *testing.B) {
-			t, i := benchTable(b, Config{}, sink{})
-			defer t.Close()
-			fill(b, t, i, size.n)
-			p := packet(1)
-			defer p.Release()
-			addrs := make([]netip.Addr, 1<<12)
-			for k := range addrs {
-				addrs[k] = nth(k * 7919 % size.n)
-			}
-			b.ReportAllocs()
-			for k := 0; b.Loop(); k++ {
-				i.Output(addrs[k&(len(addrs)-1)], p)
-			}
-		})
-	}
+	forLoads(b, func(b *testing.B, i *Interface, addrs []netip.Addr) {
+		p := packet(1)
+		defer p.Release()
+		for k := 0; b.Loop(); k++ {
+			i.Output(addrs[k&(len(addrs)-1)], p)
+		}
+	})
 }
 
 func BenchmarkOutputResolvedParallel(b *testing.B) {
-	for _, size := range sizes[:3] {
-		b.Run(size.name, func(b *testing.B) {
-			t, i := benchTable(b, Config{}, sink{})
-			defer t.Close()
-			fill(b, t, i, size.n)
-			b.ReportAllocs()
-			b.RunParallel(func(pb *testing.PB) {
-				p := packet(1)
-				defer p.Release()
-				for k := 0; pb.Next(); k++ {
-					i.Output(nth(k*7919%size.n), p)
-				}
-			})
+	forLoads(b, func(b *testing.B, i *Interface, addrs []netip.Addr) {
+		b.RunParallel(func(pb *testing.PB) {
+			p := packet(1)
+			defer p.Release()
+			for k := rand.Int(); pb.Next(); k++ {
+				i.Output(addrs[k&(len(addrs)-1)], p)
+			}
 		})
-	}
+	})
 }
 
 func BenchmarkOutputFirstPacket(b *testing.B) {

@@ -28,7 +28,7 @@ func (i *Interface) Output(nextHop netip.Addr, p *link.Packet) error {
 			if p.Confirm {
 				e.confirmed.Store(int64(i.table.now()))
 			}
-			return i.transmit(p, w.lladdr())
+			return i.transmit(p, w)
 		}
 	}
 	return i.outputSlow(ip, p)
@@ -41,10 +41,16 @@ func (i *Interface) find(ip uint32) *entry {
 	return i.table.shards[hash>>(64-shardBits)].index.lookup(hash, key)
 }
 
-// transmit puts the Ethernet header in front of p and writes it.
-func (i *Interface) transmit(p *link.Packet, dst link.Addr) error {
-	h := link.Ethernet{Dst: dst, Src: word(i.own.Load()).lladdr(), Type: p.EtherType}
-	h.Put(p.Push(link.EthernetHeaderLen))
+// transmit puts an Ethernet header in front of p, to the address in w and from
+// the interface's own, and writes it. Both addresses are in the upper six bytes of
+// a word, so the header is three stores.
+func (i *Interface) transmit(p *link.Packet, w word) error {
+	own := i.own.Load()
+	b := p.Push(link.EthernetHeaderLen)
+	_ = b[link.EthernetHeaderLen-1]
+	binary.BigEndian.PutUint64(b, uint64(w)&^0xffff|own>>48)
+	binary.BigEndian.PutUint32(b[8:], uint32(own>>16))
+	binary.BigEndian.PutUint16(b[12:], uint16(p.EtherType))
 	return i.link.Write(p)
 }
 

@@ -21,14 +21,17 @@ func (e *entry) enqueueLocked(p *link.Packet, limit int) (dropped link.Queue) {
 	return dropped
 }
 
-// drain sends the packets that waited in e. One goroutine at a time does so for
+// drain sends the packets that waited in e, beginning with batch. One goroutine at a time does so for
 // an entry; senders that come meanwhile queue behind, and only when nothing waits
 // any more, seen under the lock, does the fast path open. So no packet overtakes
 // another.
-func (t *Table) drain(s *shard, e *entry) {
-	for {
+func (s *shard) drain(e *entry, batch link.Queue) {
+	for batch.Len() > 0 {
+		for p := batch.Pop(); p != nil; p = batch.Pop() {
+			// The address as it is now: it may change while this runs.
+			e.iface.transmit(p, e.load())
+		}
 		s.mu.Lock()
-		batch := link.Queue{}
 		if e.load().state().Valid() {
 			batch = e.takeLocked()
 		}
@@ -36,13 +39,7 @@ func (t *Table) drain(s *shard, e *entry) {
 			// Done, or no longer valid: what waits then waits for resolution.
 			e.marks &^= draining
 			s.publishLocked(e)
-			s.mu.Unlock()
-			return
 		}
 		s.mu.Unlock()
-		for p := batch.Pop(); p != nil; p = batch.Pop() {
-			// The address as it is now: it may change while this runs.
-			e.iface.transmit(p, e.load().lladdr())
-		}
 	}
 }

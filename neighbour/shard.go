@@ -27,8 +27,8 @@ type shard struct {
 // work is what an operation leaves to be done once the shard is unlocked. Its
 // zero value is nothing.
 type work struct {
-	send    *link.Packet // to iface, to lladdr
-	lladdr  link.Addr
+	send    *link.Packet // to the address in to, by iface
+	to      word
 	iface   *Interface
 	ask     bool
 	request Solicitation
@@ -36,6 +36,7 @@ type work struct {
 	dropped link.Queue // for reason
 	reason  link.DropReason
 	drain   *entry
+	batch   link.Queue // of drain, the first packets to be sent
 }
 
 func (w *work) some() bool {
@@ -58,7 +59,7 @@ func (s *shard) perform(w *work) (err error) {
 		t.drops.Drop(p, w.reason)
 	}
 	if w.send != nil {
-		err = w.iface.transmit(w.send, w.lladdr)
+		err = w.iface.transmit(w.send, w.to)
 	}
 	if w.ask && t.config.Solicit != nil {
 		t.config.Solicit(w.request)
@@ -71,7 +72,7 @@ func (s *shard) perform(w *work) (err error) {
 		}
 	}
 	if w.drain != nil {
-		t.drain(s, w.drain)
+		s.drain(w.drain, w.batch)
 	}
 	*w = work{}
 	return err
@@ -128,7 +129,7 @@ func (s *shard) stepLocked(e *entry, tr Trigger, cause Cause, p *link.Packet, no
 			p = nil
 		case ef.do&Transmit != 0:
 			e.marks |= headerBuilt
-			w.send, w.lladdr, w.iface = p, n.lladdr, e.iface
+			w.send, w.to, w.iface = p, makeWord(n.lladdr, n.state, 0, false, false), e.iface
 			p = nil
 		case ef.do&Enqueue != 0:
 			w.drop(e.enqueueLocked(p, c.UnresQueueBytes), link.NeighQueueFull)
@@ -266,14 +267,14 @@ func (s *shard) updateLocked(e *entry, u *Update, now instant, w *work) error {
 		flags |= Override
 	}
 	o := n.update(news{u.LLAddr, u.HasLLAddr, u.State, flags}, now, c)
-	ask, flush, mid := askNone, false, n.state
+	ask, flushed, mid := askNone, 0, n.state
 	switch {
 	case o.do&Flush != 0 && n.queued > 0:
 		// The first packet that goes out is a use like any other.
-		flush = true
+		flushed = n.queued
 		n.step(TriggerUse, now, c)
 		if e.marks&draining == 0 {
-			w.drain = e
+			w.drain, w.batch = e, e.takeLocked()
 		}
 		e.marks |= headerBuilt | draining
 	case s.table.config.Switches.ResolveIncomplete && flags&Admin != 0 && flags&(Use|Managed) == 0 && u.State == Incomplete:
@@ -298,8 +299,8 @@ func (s *shard) updateLocked(e *entry, u *Update, now instant, w *work) error {
 	if n.state != mid {
 		s.changedLocked(e, mid, n.state, o.do&Announce, CausePacket, "", now)
 	}
-	if flush {
-		s.emitLocked(e, &Event{Kind: Flushed, Cause: u.Cause, Count: e.queuedLocked()}, now)
+	if flushed > 0 {
+		s.emitLocked(e, &Event{Kind: Flushed, Cause: u.Cause, Count: flushed}, now)
 	}
 	if o.do&Fail != 0 {
 		s.failLocked(e, u.Cause, now, w)
