@@ -48,6 +48,7 @@ func (c *Conn) NextError() (e QueuedError, ok bool) {
 	switch {
 	case len(c.errors) > 0 && c.errors[0].Origin == ICMP:
 		c.pending = c.errors[0].Errno
+		c.readable.Broadcast()
 	case e.Origin == ICMP:
 		c.pending = 0
 	}
