@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"math/rand/v2"
+	"net"
 	"time"
 
 	"github.com/tapstack/tapstack/link"
@@ -77,32 +78,24 @@ type SocketConfig struct {
 	// Nagle delays short segments while another is not acknowledged. The
 	// default is not to, as in package net.
 	Nagle        bool
-	NoTimestamps bool // don't offer nor accept timestamps
-	NoScaling    bool // don't offer nor accept window scaling
-	KeepAlive    KeepAliveConfig
-	Interface    int // index of the interface that all packets leave by; 0: the route's
+	NoTimestamps bool                // don't offer nor accept timestamps
+	NoScaling    bool                // don't offer nor accept window scaling
+	KeepAlive    net.KeepAliveConfig // see Conn.SetKeepAliveConfig; default off
+	Interface    int                 // index of the interface that all packets leave by; 0: the route's
 	TTL, TOS     uint8
 	Backlog      int // of a listener; default Config.MaxBacklog
 }
 
-// KeepAliveConfig has the meaning of net.KeepAliveConfig, with Linux's defaults:
-// off, 2 h, 75 s, 9.
-type KeepAliveConfig struct {
-	Enable   bool
-	Idle     time.Duration
-	Interval time.Duration
-	Count    int
-}
-
-func (k KeepAliveConfig) withDefaults() KeepAliveConfig {
+// keepAlive fills in Linux's defaults for what is not positive.
+func keepAlive(k net.KeepAliveConfig) net.KeepAliveConfig {
 	if k.Idle <= 0 {
-		k.Idle = 2 * time.Hour
+		k.Idle = 2 * time.Hour // tcp_keepalive_time
 	}
 	if k.Interval <= 0 {
-		k.Interval = 75 * time.Second
+		k.Interval = 75 * time.Second // tcp_keepalive_intvl
 	}
 	if k.Count <= 0 {
-		k.Count = 9
+		k.Count = 9 // tcp_keepalive_probes
 	}
 	return k
 }

@@ -88,7 +88,7 @@ func (pr *Protocol) newConn(k tuple, sc SocketConfig, mtu int, now time.Time) *C
 	if sc.SendBuffer <= 0 {
 		sc.SendBuffer = pr.config.SendBuffer
 	}
-	sc.KeepAlive = sc.KeepAlive.withDefaults()
+	sc.KeepAlive = keepAlive(sc.KeepAlive)
 	c := &Conn{pr: pr, key: k, src: netip.AddrFrom4(k.laddr), dst: netip.AddrFrom4(k.raddr), config: sc, linger: -1}
 	c.readable.L, c.writable.L = &c.mu, &c.mu
 	c.readDeadline.wake, c.writeDeadline.wake = &c.readable, &c.writable

@@ -52,8 +52,8 @@ func (c *Conn) synSentLocked(now time.Time, s *segment, p *link.Packet) *link.Pa
 		}
 		return c.drop(p, link.TCPInvalidSequence)
 	}
-	if hasACK && c.ts.epochBad(s, now, c.config.NoTimestamps) {
-		// Linux: the echo is of no timestamp that we sent.
+	if hasACK && !c.config.NoTimestamps && c.ts.foreign(&s.Options, now) {
+		// As Linux does, to unmask an old SYN-ACK.
 		c.pr.stats.add(pawsActive)
 		c.replyResetLocked(s)
 		return c.drop(p, link.TCPRFC7323PAWS)
@@ -91,16 +91,6 @@ func (c *Conn) synSentLocked(now time.Time, s *segment, p *link.Packet) *link.Pa
 		return c.textLocked(now, s, p)
 	}
 	return p
-}
-
-// epochBad reports whether the SYN-ACK s echoes a timestamp that we did not send.
-func (t *timestamps) epochBad(s *segment, now time.Time, off bool) bool {
-	o := &s.Options
-	if off || !o.HasTimestamps || o.TSEcr == 0 {
-		return false
-	}
-	age := t.value(now) - o.TSEcr
-	return age > uint32(maxRTO/time.Millisecond)*2
 }
 
 // synchronizedLocked is section 3.10.7.4, for every state past SYN-SENT.

@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"net"
 	"syscall"
 	"testing"
 	"time"
@@ -319,7 +320,7 @@ func TestZeroWindow(t *testing.T) {
 }
 
 func TestKeepAlive(t *testing.T) {
-	k := KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 10 * time.Second, Count: 3}
+	k := net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 10 * time.Second, Count: 3}
 	bubble(t, "vanished peer", Config{}, func(tc *testConn) {
 		tc.active(plain)
 		require.NoError(tc.t, tc.conn.SetKeepAliveConfig(k))

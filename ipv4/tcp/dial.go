@@ -94,14 +94,17 @@ func (pr *Protocol) open(k tuple, sc SocketConfig, mtu int) (*Conn, error) {
 		}
 		return nil, syscall.EADDRINUSE
 	}
-	var c *Conn
-	if _, ok := pr.ephemeral(k.laddr, k.raddr, k.rport, func(port uint16) bool {
-		c = claim(port, false)
-		return c != nil
-	}); !ok {
-		return nil, syscall.EADDRNOTAVAIL
+	// Those in TIME-WAIT are the last resort.
+	for _, reuse := range []bool{false, true} {
+		var c *Conn
+		if _, ok := pr.ephemeral(k.laddr, k.raddr, k.rport, func(port uint16) bool {
+			c = claim(port, reuse)
+			return c != nil
+		}); ok {
+			return c, nil
+		}
 	}
-	return c, nil
+	return nil, syscall.EADDRNOTAVAIL
 }
 
 // connect sends the SYN and waits for the end of the handshake.

@@ -50,6 +50,8 @@ func (c *Conn) icmpError(e *ipv4.TransportError, seq Seq) {
 		c.pr.stats.add(attemptFails)
 		c.endLocked(e.Errno)
 	case SynReceived:
+		// For a request that nobody has accepted yet Linux believes the
+		// network and the hosts in it, but not a port or protocol error.
 		if seq == c.snd.iss && (!e.Hard || c.parent == nil) {
 			c.pr.stats.add(attemptFails)
 			c.endLocked(e.Errno)

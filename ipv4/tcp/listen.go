@@ -161,6 +161,10 @@ func (l *Listener) input(s *segment, p *link.Packet, iss Seq) {
 }
 
 func (l *Listener) synInput(s *segment, p *link.Packet, iss Seq) {
+	if !l.room() { // before anything is spent on a flood
+		l.pr.config.Drops.Drop(p, link.TCPListenOverflow)
+		return
+	}
 	now := l.pr.config.Clock.Now()
 	path, err := l.pr.ip.OutputPath(netip.AddrFrom4(s.key.raddr), netip.AddrFrom4(s.key.laddr), l.config.Interface)
 	if err != nil {
@@ -195,21 +199,36 @@ func (l *Listener) synInput(s *segment, p *link.Packet, iss Seq) {
 	c.sendSYNLocked(now)
 }
 
-// admit takes c into the SYN queue unless that or the accept queue is full.
-func (l *Listener) admit(c *Conn) bool {
+// room reports whether the SYN queue takes another: it and the accept queue have
+// room.
+func (l *Listener) room() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.roomLocked()
+}
+
+func (l *Listener) roomLocked() bool {
 	switch {
 	case l.closed:
 		return false
 	case len(l.queue) > l.config.Backlog: // as Linux: one more than the backlog
 		l.pr.stats.add(listenOverflows)
 	case len(l.half) < l.config.Backlog:
-		l.half[c] = struct{}{}
 		return true
 	}
 	l.pr.stats.add(listenDrops)
 	return false
+}
+
+// admit takes c into the SYN queue, if there is room.
+func (l *Listener) admit(c *Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.roomLocked() {
+		return false
+	}
+	l.half[c] = struct{}{}
+	return true
 }
 
 // forget takes c, which has ended, off the SYN queue.

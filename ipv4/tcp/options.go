@@ -36,10 +36,21 @@ func (c *Conn) SetKeepAlive(on bool) error {
 }
 
 // SetKeepAliveConfig sets all of keepalive; values that are not positive become
-// Linux's defaults.
-func (c *Conn) SetKeepAliveConfig(k KeepAliveConfig) error {
+// Linux's defaults
+// (tcp_keepalive_time 2 h, tcp_keepalive_intvl 75 s, tcp_keepalive_probes 9).
+func (c *Conn) SetKeepAliveConfig(k net.KeepAliveConfig) error {
 	return c.set(func() {
-		c.config.KeepAlive = k.withDefaults()
+		c.config.KeepAlive = keepAlive(k)
+		c.keepaliveLocked(c.now())
+	})
+}
+
+// SetKeepAlivePeriod sets after how long an idle peer is probed first, and how
+// often then.
+func (c *Conn) SetKeepAlivePeriod(d time.Duration) error {
+	return c.set(func() {
+		k := &c.config.KeepAlive
+		*k = keepAlive(net.KeepAliveConfig{Enable: k.Enable, Idle: d, Interval: d, Count: k.Count})
 		c.keepaliveLocked(c.now())
 	})
 }

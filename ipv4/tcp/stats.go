@@ -33,7 +33,6 @@ const (
 	pawsActive
 	ofoQueue
 	ofoDrop
-	ofoMerge
 	renoRecovery
 	renoFailures
 	lossFailures
@@ -48,7 +47,6 @@ const (
 	zeroWindowDrop
 	winProbe
 	keepAliveProbe
-	rcvPruned
 	outOfWindowICMPs
 	mtuReduced
 	origDataSent
@@ -65,13 +63,12 @@ var counterNames = [numCounters]string{
 	delayedACKs: "TcpExtDelayedACKs", synChallenge: "TcpExtTCPSYNChallenge", challengeACK: "TcpExtTCPChallengeACK",
 	ackSkippedSeq: "TcpExtTCPACKSkippedSeq", ackSkippedPAWS: "TcpExtTCPACKSkippedPAWS",
 	ackSkippedChallenge: "TcpExtTCPACKSkippedChallenge", pawsEstab: "TcpExtPAWSEstab", pawsActive: "TcpExtPAWSActive",
-	ofoQueue: "TcpExtTCPOFOQueue", ofoDrop: "TcpExtTCPOFODrop", ofoMerge: "TcpExtTCPOFOMerge",
+	ofoQueue: "TcpExtTCPOFOQueue", ofoDrop: "TcpExtTCPOFODrop",
 	renoRecovery: "TcpExtTCPRenoRecovery", renoFailures: "TcpExtTCPRenoFailures", lossFailures: "TcpExtTCPLossFailures",
 	timeouts: "TcpExtTCPTimeouts", fastRetrans: "TcpExtTCPFastRetrans", slowStartRetrans: "TcpExtTCPSlowStartRetrans",
 	synRetrans: "TcpExtTCPSynRetrans", abortOnData: "TcpExtTCPAbortOnData", abortOnClose: "TcpExtTCPAbortOnClose",
 	abortOnTimeout: "TcpExtTCPAbortOnTimeout", abortOnLinger: "TcpExtTCPAbortOnLinger",
-	zeroWindowDrop: "TcpExtTCPZeroWindowDrop", winProbe: "TcpExtTCPWinProbe", keepAliveProbe: "TcpExtTCPKeepAlive",
-	rcvPruned: "TcpExtTCPRcvQDrop", outOfWindowICMPs: "TcpExtOutOfWindowIcmps", mtuReduced: "TcpExtTCPMTUReduced",
+	zeroWindowDrop: "TcpExtTCPZeroWindowDrop", winProbe: "TcpExtTCPWinProbe", keepAliveProbe: "TcpExtTCPKeepAlive", outOfWindowICMPs: "TcpExtOutOfWindowIcmps", mtuReduced: "TcpExtTCPMTUReduced",
 	origDataSent: "TcpExtTCPOrigDataSent",
 }
 

@@ -52,3 +52,9 @@ func (t *timestamps) sample(ecr uint32, now time.Time) (d time.Duration, ok bool
 	}
 	return max(time.Duration(ms)*time.Millisecond, time.Millisecond), true
 }
+
+// foreign reports whether a SYN-ACK echoes a timestamp that no SYN of ours in
+// the last minutes carried.
+func (t *timestamps) foreign(o *Options, now time.Time) bool {
+	return o.HasTimestamps && o.TSEcr != 0 && t.value(now)-o.TSEcr > uint32(2*maxRTO/time.Millisecond)
+}
