@@ -1,0 +1,246 @@
+package stack
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/tapstack/tapstack/arp"
+	"github.com/tapstack/tapstack/ipv4"
+	"github.com/tapstack/tapstack/link"
+	"github.com/tapstack/tapstack/neighbour"
+	"github.com/tapstack/tapstack/stack/devconf"
+)
+
+// InterfaceConfig describes an interface to AddInterface.
+type InterfaceConfig struct {
+	// Name is at most 15 bytes long, unique within the host, and has neither
+	// blanks nor '/'.
+	Name string
+	// Device carries the frames. The host owns it from here on, also when
+	// AddInterface fails, and closes it.
+	Device link.Device
+	// Addrs are given to the interface, the first of a subnet as its primary.
+	Addrs []netip.Prefix
+	// Loopback marks the host's own lo.
+	Loopback bool
+}
+
+// Interface is a device with the host's addresses on it.
+type Interface struct {
+	host     *Host
+	index    int
+	name     string
+	dev      link.Device
+	mtu      atomic.Int64
+	loopback bool
+	ip       *ipv4.Interface
+	conf     *devconf.Device
+	addr     atomic.Pointer[link.Addr]
+	up       atomic.Bool
+	carrier  atomic.Bool
+	stats    InterfaceStats
+}
+
+// InterfaceStats counts an interface's traffic, as `ip -s link` shows it. The
+// fields only grow and may be read at any time.
+type InterfaceStats struct {
+	RxPackets, RxBytes, RxDropped atomic.Uint64
+	TxPackets, TxBytes, TxDropped atomic.Uint64
+	Multicast                     atomic.Uint64
+}
+
+// Index returns the interface's number, from 1.
+func (i *Interface) Index() int { return i.index }
+
+// Name returns the interface's name.
+func (i *Interface) Name() string { return i.name }
+
+// Addr returns the interface's hardware address.
+func (i *Interface) Addr() link.Addr { return *i.addr.Load() }
+
+// MTU returns the longest network-layer packet in bytes.
+func (i *Interface) MTU() int { return int(i.mtu.Load()) }
+
+// Up reports whether the interface is administratively up.
+func (i *Interface) Up() bool { return i.up.Load() }
+
+// Carrier reports whether the interface has a link.
+func (i *Interface) Carrier() bool { return i.carrier.Load() }
+
+// Loopback reports whether the interface is the host's lo.
+func (i *Interface) Loopback() bool { return i.loopback }
+
+// Stats returns the interface's counters.
+func (i *Interface) Stats() *InterfaceStats { return &i.stats }
+
+// Device returns the device under the interface.
+func (i *Interface) Device() link.Device { return i.dev }
+
+// AddInterface makes an interface over a device, brings it up and starts to read
+// it. Errors are EEXIST for a name that is taken, EINVAL for one that cannot be,
+// and those of AddAddress.
+func (h *Host) AddInterface(c InterfaceConfig) (*Interface, error) {
+	i, err := h.addInterface(c)
+	if err != nil {
+		return nil, errors.Join(err, c.Device.Close())
+	}
+	for _, a := range c.Addrs {
+		if err := h.AddAddress(i.name, ipv4.Address{Prefix: a}); err != nil {
+			return nil, errors.Join(err, h.RemoveInterface(i.name))
+		}
+	}
+	h.log.Debug("interface added", "name", i.name, "index", i.index, "lladdr", i.Addr(), "mtu", i.MTU())
+	return i, nil
+}
+
+func (h *Host) addInterface(c InterfaceConfig) (*Interface, error) {
+	if err := validName(c.Name); err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, fmt.Errorf("stack: interface %s: %w", c.Name, net.ErrClosed)
+	}
+	if h.Interface(c.Name) != nil {
+		return nil, fmt.Errorf("stack: interface %s: %w", c.Name, syscall.EEXIST)
+	}
+	i := &Interface{host: h, index: h.next, name: c.Name, dev: c.Device, loopback: c.Loopback}
+	addr := c.Device.Addr()
+	i.addr.Store(&addr)
+	i.mtu.Store(int64(c.Device.MTU()))
+	i.up.Store(true)
+	i.carrier.Store(true)
+
+	i.conf = h.conf.AddInterface(i.index)
+	hops, err := h.neighbours.AddInterface(neighbour.InterfaceConfig{Index: i.index, Name: i.name, Addr: addr, Link: i, Loopback: c.Loopback})
+	if err != nil {
+		return nil, err
+	}
+	if err := h.arp.AddInterface(arp.InterfaceConfig{Index: i.index, Addr: addr, Link: i, NoARP: c.Loopback, Conf: i.conf}); err != nil {
+		return nil, err
+	}
+	if i.ip, err = h.ip.AddInterface(ipv4.InterfaceConfig{Index: i.index, Name: i.name, MTU: i.MTU(), Loopback: c.Loopback, Neighbours: hops}); err != nil {
+		return nil, err
+	}
+	h.ip.SetUp(i.index, true)
+	h.next++
+	nics := append(slices.Clone(*h.nics.Load()), i)
+	h.nics.Store(&nics)
+	h.loops.Go(i.receiveLoop)
+	return i, nil
+}
+
+func validName(name string) error {
+	if len(name) == 0 || len(name) > 15 || name == "." || name == ".." || name == "all" || name == "default" {
+		return fmt.Errorf("stack: interface name %q: want 1 to 15 bytes, and not a reserved word: %w", name, syscall.EINVAL)
+	}
+	for _, r := range name {
+		if r <= ' ' || r == '/' || r == 0x7f {
+			return fmt.Errorf("stack: interface name %q: blanks, control characters and '/' are not allowed: %w", name, syscall.EINVAL)
+		}
+	}
+	return nil
+}
+
+// RemoveInterface takes the interface called name away, with its addresses,
+// routes and neighbours, and closes its device. The error is ENODEV when there
+// is none, or the device's.
+func (h *Host) RemoveInterface(name string) error {
+	h.mu.Lock()
+	i := h.Interface(name)
+	if i == nil || i.loopback {
+		h.mu.Unlock()
+		return fmt.Errorf("stack: interface %s: %w", name, syscall.ENODEV)
+	}
+	nics := slices.DeleteFunc(h.Interfaces(), func(j *Interface) bool { return j == i })
+	h.nics.Store(&nics)
+	i.up.Store(false)
+	h.ip.RemoveInterface(i.index)
+	h.arp.RemoveInterface(i.index)
+	h.neighbours.RemoveInterface(i.index)
+	h.conf.RemoveInterface(i.index)
+	h.mu.Unlock()
+	return i.dev.Close()
+}
+
+// receiveLoop takes every frame from the device up to the socket, until the
+// device is closed.
+func (i *Interface) receiveLoop() {
+	for {
+		p, err := i.dev.Read()
+		if err != nil {
+			if !errors.Is(err, net.ErrClosed) {
+				i.host.log.Error("interface cannot be read any more", "name", i.name, "err", err)
+				i.carrier.Store(false)
+			}
+			return
+		}
+		i.input(p)
+	}
+}
+
+// input takes a received frame.
+func (i *Interface) input(p *link.Packet) {
+	h := i.host
+	if !i.up.Load() {
+		i.drop(p, link.DevReady)
+		return
+	}
+	i.stats.RxPackets.Add(1)
+	i.stats.RxBytes.Add(uint64(p.Len()))
+	eth, n, err := link.ParseEthernet(p.Bytes())
+	if err != nil {
+		i.drop(p, link.HdrTrunc)
+		return
+	}
+	// A TAP hands over every frame that the kernel sends; a card filters by
+	// address, so the host does.
+	p.In, p.EtherType, p.Type = i.index, eth.Type, link.Classify(eth.Dst, i.Addr())
+	switch p.Type {
+	case link.OtherHost:
+		i.drop(p, link.OtherHostFrame)
+		return
+	case link.Multicast:
+		i.stats.Multicast.Add(1)
+	}
+	p.Pull(n)
+	switch eth.Type {
+	case link.IPv4:
+		h.ip.Input(i.ip, p)
+	case link.ARP:
+		h.arp.Input(p)
+	default:
+		i.drop(p, link.UnhandledProto)
+	}
+}
+
+func (i *Interface) drop(p *link.Packet, r link.DropReason) {
+	i.stats.RxDropped.Add(1)
+	i.host.drops.Drop(p, r)
+}
+
+// Write takes a frame that is complete down to its Ethernet header. The errors
+// are ENETDOWN while the interface is down, and the device's: link.ErrQueueFull
+// when it is full. The frame is counted as dropped either way.
+func (i *Interface) Write(p *link.Packet) error {
+	if !i.up.Load() {
+		i.stats.TxDropped.Add(1)
+		i.host.drops.Drop(p, link.DevReady)
+		return syscall.ENETDOWN
+	}
+	n := uint64(p.Len())
+	if err := i.dev.Write(p); err != nil {
+		i.stats.TxDropped.Add(1)
+		i.host.drops.Add(link.FullRing)
+		return err
+	}
+	i.stats.TxPackets.Add(1)
+	i.stats.TxBytes.Add(n)
+	return nil
+}
