@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"syscall"
+
+	"github.com/tapstack/tapstack/stack/devconf"
 )
 
 // Scope says how far an address or a route reaches; larger numbers are
@@ -113,7 +115,7 @@ func (pr *Protocol) AddAddress(index int, a Address) error {
 	}
 	// Whoever has an address has all settings: later changes of the template
 	// pass it by (Linux's ipv4_devconf_setall).
-	i.confSet = 1<<len(confVars) - 1
+	pr.config.Conf.Addressed(index)
 	pr.setAddressesLocked(i, slices.Insert(slices.Clone(old), at, a))
 	return nil
 }
@@ -139,7 +141,7 @@ func (pr *Protocol) DeleteAddress(index int, p netip.Prefix) error {
 	same := func(a Address) bool {
 		return !gone.Secondary && a.Secondary && a.Prefix.Bits() == p.Bits() && a.Prefix.Contains(p.Addr())
 	}
-	if i.Conf().PromoteSecondaries == 0 {
+	if !i.conf.Or(devconf.PromoteSecondaries) {
 		left = slices.DeleteFunc(left, same)
 	} else if n := slices.IndexFunc(left, same); n >= 0 {
 		heir := left[n]

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tapstack/tapstack/stack/clock"
+	"github.com/tapstack/tapstack/stack/devconf"
 )
 
 // What ICMP taught us about destinations: Linux's next hop exceptions.
@@ -126,15 +127,15 @@ func (pr *Protocol) Redirect(index int, from, dst, gateway netip.Addr) bool {
 	if i == nil || gateway == from || gateway.IsMulticast() || isLimitedBroadcast(gateway) || isZeronet(gateway) {
 		return false
 	}
-	conf, f := i.Conf(), pr.fib.Load()
-	if conf.AcceptRedirects == 0 {
+	f := pr.fib.Load()
+	if !i.acceptsRedirects() {
 		return false
 	}
-	if conf.SharedMedia == 0 {
+	if !i.conf.Or(devconf.SharedMedia) {
 		if !shareSubnet(i, gateway, from) {
 			return false
 		}
-		if conf.SecureRedirects != 0 && !f.isGateway(gateway, i) {
+		if i.conf.Or(devconf.SecureRedirects) && !f.isGateway(gateway, i) {
 			return false
 		}
 	} else if f.addrType(gateway, 0) != Unicast {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tapstack/tapstack/link"
+	"github.com/tapstack/tapstack/stack/devconf"
 )
 
 // forward takes a packet for somebody else on its way (RFC 1812, section 5.2.1).
@@ -27,7 +28,7 @@ func (pr *Protocol) forward(i *Interface, path Path, h Header, p *link.Packet) {
 		pr.ReportError(p, ErrorMessage{Type: TypeUnreachable, Code: CodeFragNeeded, Info: uint32(path.MTU), Reason: link.IPFragNeeded})
 		return
 	}
-	if path.redirect && i.Conf().SendRedirects != 0 {
+	if path.redirect && i.conf.Or(devconf.SendRedirects) {
 		// RFC 1812 section 5.2.7.2: the packet goes on all the same. The
 		// error quotes it as it was received.
 		gateway := path.NextHop(h.Dst)

@@ -4,6 +4,7 @@ import (
 	"syscall"
 
 	"github.com/tapstack/tapstack/link"
+	"github.com/tapstack/tapstack/stack/devconf"
 )
 
 // Input takes a packet that i received, its front at the IPv4 header, its back
@@ -44,7 +45,7 @@ func (pr *Protocol) Input(i *Interface, p *link.Packet) {
 	default:
 		// RFC 1122 section 3.3.6 wants such a packet dropped; Linux leaves it
 		// to a switch that is off.
-		if (p.Type == link.Broadcast || p.Type == link.Multicast) && i.Conf().DropUnicastInL2Multicast != 0 {
+		if (p.Type == link.Broadcast || p.Type == link.Multicast) && i.conf.Or(devconf.DropUnicastInL2Multicast) {
 			pr.drop(p, link.UnicastInL2Multicast)
 			return
 		}

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/tapstack/tapstack/link"
+	"github.com/tapstack/tapstack/stack/devconf"
 )
 
 // NextHop takes packets to a neighbour. *neighbour.Interface is one.
@@ -37,11 +38,7 @@ type Interface struct {
 	carrier atomic.Bool
 	addrs   atomic.Pointer[[]Address]          // never nil
 	groups  atomic.Pointer[map[netip.Addr]int] // memberships by multicast group, never nil
-	merged  atomic.Pointer[Conf]               // never nil
-
-	// Under Protocol.mu:
-	conf    Conf   // its own settings
-	confSet uint32 // which of them were set, by index in confVars
+	conf    *devconf.Device
 }
 
 // Index returns the interface's index.
@@ -101,12 +98,11 @@ func (pr *Protocol) AddInterface(c InterfaceConfig) (*Interface, error) {
 	if old.byIndex(c.Index) != nil || old.byName(c.Name) != nil || c.Loopback && old.loopback != nil {
 		return nil, fmt.Errorf("ipv4: interface %d %q is there already: %w", c.Index, c.Name, syscall.EEXIST)
 	}
-	i := &Interface{config: c, conf: pr.confDefault, confSet: pr.confDefaultSet}
+	i := &Interface{config: c, conf: pr.config.Conf.AddInterface(c.Index)}
 	i.mtu.Store(int32(min(c.MTU, MaxPacketLen)))
 	i.carrier.Store(true)
 	i.addrs.Store(new([]Address))
 	i.groups.Store(&map[netip.Addr]int{})
-	i.merged.Store(mergeConf(&pr.confAll, &i.conf))
 	list := append(slices.Clone(old.list), i)
 	slices.SortFunc(list, func(a, b *Interface) int { return a.config.Index - b.config.Index })
 	set := &interfaces{list: list, loopback: old.loopback}
@@ -136,6 +132,7 @@ func (pr *Protocol) RemoveInterface(index int) {
 		set.loopback = nil
 	}
 	pr.interfaces.Store(set)
+	pr.config.Conf.RemoveInterface(index)
 }
 
 // Interface returns the interface with that index, nil for none.

@@ -152,6 +152,9 @@ func TestUnreachable(t *testing.T) {
 }
 
 func TestOutputDoesNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("sync.Pool is not itself under the race detector")
+	}
 	h := newTestHost(t)
 	h.t0.config.Neighbours = nextHop(releaseHop)
 	s := Send{Dst: addr("10.0.0.9"), Protocol: 17}

@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"github.com/tapstack/tapstack/link"
+	"github.com/tapstack/tapstack/stack/devconf"
 )
 
 // Path is a route decision for one destination.
@@ -166,7 +167,7 @@ func checked(p Path) (Path, syscall.Errno) {
 	if !p.Src.IsValid() {
 		p.Src = netip.IPv4Unspecified()
 	}
-	if p.Src.IsLoopback() && !p.Interface.Loopback() && p.Interface.Conf().RouteLocalnet == 0 {
+	if p.Src.IsLoopback() && !p.Interface.Loopback() && !p.Interface.routesLocalnet() {
 		return Path{}, syscall.EINVAL
 	}
 	return p, 0
@@ -188,7 +189,7 @@ func (pr *Protocol) InputPath(dst, src netip.Addr, iif int) (path Path, reason l
 // inputPath also returns the errno of the route lookup, for the sender to be
 // told; it is 0 when the packet goes somewhere, and when nobody must be told.
 func (pr *Protocol) inputPath(i *Interface, dst, src netip.Addr) (Path, link.DropReason, syscall.Errno) {
-	conf, f := i.Conf(), pr.fib.Load()
+	f := pr.fib.Load()
 	if i.Loopback() {
 		// What comes back by the loopback interface left this host routed and
 		// checked; Linux does not look at it again either.
@@ -201,14 +202,14 @@ func (pr *Protocol) inputPath(i *Interface, dst, src netip.Addr) (Path, link.Dro
 		if !i.member(dst) {
 			return Path{}, link.IPMulticast, 0
 		}
-		if src.IsLoopback() && conf.RouteLocalnet == 0 {
+		if src.IsLoopback() && !i.routesLocalnet() {
 			return Path{}, link.IPLocalNet, 0
 		}
 		if isZeronet(src) {
 			if !isLocalMulticast(dst) {
 				return Path{}, link.IPInvalidSource, 0
 			}
-		} else if _, reason := pr.validateSource(f, conf, i, nil, src); reason != link.NotSpecified {
+		} else if _, reason := pr.validateSource(f, i, nil, src); reason != link.NotSpecified {
 			return Path{}, reason, 0
 		}
 		return Path{Type: Multicast, Interface: i, MTU: i.MTU(), member: true}, link.NotSpecified, 0
@@ -222,9 +223,9 @@ func (pr *Protocol) inputPath(i *Interface, dst, src netip.Addr) (Path, link.Dro
 			return Path{}, link.IPInvalidSource, 0
 		case isZeronet(dst):
 			return Path{}, link.IPInvalidDest, 0
-		case conf.RouteLocalnet == 0 && dst.IsLoopback():
+		case dst.IsLoopback() && !i.routesLocalnet():
 			return Path{}, link.IPInvalidDest, 0
-		case conf.RouteLocalnet == 0 && src.IsLoopback():
+		case src.IsLoopback() && !i.routesLocalnet():
 			return Path{}, link.IPLocalNet, 0
 		}
 	}
@@ -233,32 +234,32 @@ func (pr *Protocol) inputPath(i *Interface, dst, src netip.Addr) (Path, link.Dro
 		var errno syscall.Errno
 		r, _, errno = f.lookup(dst, 0, ScopeUniverse)
 		if errno != 0 {
-			if conf.Forwarding == 0 {
+			if !i.forwards() {
 				errno = 0
 			}
 			return Path{}, link.IPInNoRoutes, errno
 		}
-		broadcast = r.Type == Broadcast && !(conf.BCForwarding != 0 && conf.Forwarding != 0 && r.iface != i)
+		broadcast = r.Type == Broadcast && !(i.conf.And(devconf.BCForwarding) && i.forwards() && r.iface != i)
 	}
 	switch {
 	case broadcast:
 		if !isZeronet(src) {
-			if _, reason := pr.validateSource(f, conf, i, nil, src); reason != link.NotSpecified {
+			if _, reason := pr.validateSource(f, i, nil, src); reason != link.NotSpecified {
 				return Path{}, reason, 0
 			}
 		}
 		return Path{Type: Broadcast, Interface: i, MTU: i.MTU()}, link.NotSpecified, 0
 	case r.Type == Local:
-		if _, reason := pr.validateSource(f, conf, i, nil, src); reason != link.NotSpecified {
+		if _, reason := pr.validateSource(f, i, nil, src); reason != link.NotSpecified {
 			return Path{}, reason, 0
 		}
 		return Path{Type: Local, Interface: i, MTU: i.MTU()}, link.NotSpecified, 0
-	case conf.Forwarding == 0:
+	case !i.forwards():
 		return Path{}, link.IPInNoRoutes, 0
 	case r.Type != Unicast && r.Type != Broadcast:
 		return Path{}, link.IPInvalidDest, 0
 	}
-	direct, reason := pr.validateSource(f, conf, i, r.iface, src)
+	direct, reason := pr.validateSource(f, i, r.iface, src)
 	if reason != link.NotSpecified {
 		return Path{}, reason, 0
 	}
@@ -266,7 +267,7 @@ func (pr *Protocol) inputPath(i *Interface, dst, src netip.Addr) (Path, link.Dro
 	// RFC 1812 section 5.2.7.2: the sender is a neighbour on the link that the
 	// next hop is on.
 	if direct && r.iface == i {
-		path.redirect = conf.SharedMedia != 0 || shareSubnet(i, src, path.NextHop(dst))
+		path.redirect = i.conf.Or(devconf.SharedMedia) || shareSubnet(i, src, path.NextHop(dst))
 	}
 	return path, link.NotSpecified, 0
 }
@@ -283,10 +284,10 @@ func (pr *Protocol) ownType(f *fib, i *Interface, dst netip.Addr) RouteType {
 // leave by out, nil for one that is for us (Linux's fib_validate_source, RFC
 // 3704). direct is true when the source is known to be a neighbour on i; that is
 // only found out when reverse paths are checked, or a redirect may come of it.
-func (pr *Protocol) validateSource(f *fib, conf *Conf, i, out *Interface, src netip.Addr) (direct bool, reason link.DropReason) {
-	strict := conf.RPFilter
-	if strict <= 0 && (out != i || conf.SendRedirects == 0) {
-		if conf.AcceptLocal == 0 && f.addrType(src, 0) == Local {
+func (pr *Protocol) validateSource(f *fib, i, out *Interface, src netip.Addr) (direct bool, reason link.DropReason) {
+	strict := i.conf.Max(devconf.RPFilter)
+	if strict <= 0 && (out != i || !i.conf.Or(devconf.SendRedirects)) {
+		if !i.conf.Or(devconf.AcceptLocal) && f.addrType(src, 0) == Local {
 			return false, link.IPLocalSource
 		}
 		return false, link.NotSpecified
@@ -301,7 +302,7 @@ func (pr *Protocol) validateSource(f *fib, conf *Conf, i, out *Interface, src ne
 	if errno != 0 {
 		return none()
 	}
-	if r.Type != Unicast && !(r.Type == Local && conf.AcceptLocal != 0) {
+	if r.Type != Unicast && !(r.Type == Local && i.conf.Or(devconf.AcceptLocal)) {
 		if r.Type == Local {
 			return false, link.IPLocalSource
 		}

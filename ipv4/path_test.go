@@ -162,6 +162,7 @@ func TestInputPath(t *testing.T) {
 			route(Route{Dst: prefix("10.9.0.0/16"), Interface: 2}), route(Route{Gateway: addr("10.0.0.1")})}, want: Unicast, iface: 2},
 		{name: "directed broadcast is ours", dst: "10.0.1.255", src: "10.0.0.9", setup: []func(host){forward}, want: Broadcast, iface: 2},
 		{name: "directed broadcast with bc_forwarding", dst: "10.0.1.255", src: "10.0.0.9", setup: []func(host){forward, conf("all", "bc_forwarding", 1), conf("t0", "bc_forwarding", 1)}, want: Unicast, iface: 3},
+		{name: "directed broadcast with bc_forwarding of all alone", dst: "10.0.1.255", src: "10.0.0.9", setup: []func(host){forward, conf("all", "bc_forwarding", 1)}, want: Broadcast, iface: 2},
 		{name: "spoofed source, router", dst: "10.0.1.50", src: "10.0.1.2", setup: []func(host){forward}, reason: link.IPLocalSource},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -208,6 +209,8 @@ func TestLinkdownRoutes(t *testing.T) {
 	}
 	h.SetCarrier(2, false)
 	require.Equal(t, 2, via(), "without carrier routes stay")
+	require.NoError(t, h.SetConf("all", "ignore_routes_with_linkdown", 1))
+	require.Equal(t, 2, via(), "the interface's own setting decides")
 	require.NoError(t, h.SetConf("t0", "ignore_routes_with_linkdown", 1))
 	require.Equal(t, 3, via(), "back to a shorter prefix")
 	h.SetCarrier(2, true)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tapstack/tapstack/link"
 	"github.com/tapstack/tapstack/stack/clock"
+	"github.com/tapstack/tapstack/stack/devconf"
 	"github.com/tapstack/tapstack/stack/random"
 )
 
@@ -15,6 +16,9 @@ type Config struct {
 	Clock clock.Clock
 	Rand  *rand.Rand  // safe for concurrent use, as package random's are; nil: random.Secure
 	Drops *link.Drops // counts what goes nowhere
+	// Conf holds net.ipv4.conf; nil: one of its own. Interfaces are added to and
+	// removed from it under their indices.
+	Conf *devconf.Table
 }
 
 // Protocol is the Internet Protocol of one host. Its methods may be called
@@ -33,10 +37,7 @@ type Protocol struct {
 	fragments  fragments
 	redirects  redirects
 
-	mu             sync.Mutex // held by who changes interfaces, fib or conf
-	confAll        Conf
-	confDefault    Conf
-	confDefaultSet uint32
+	mu sync.Mutex // held by who changes interfaces or fib
 }
 
 // New returns a Protocol without interfaces.
@@ -47,8 +48,10 @@ func New(c Config) *Protocol {
 	if c.Rand == nil {
 		c.Rand = random.Secure()
 	}
-	pr := &Protocol{config: c, confAll: defaultConf(), confDefault: defaultConf()}
-	pr.confDefault.AcceptSourceRoute = 1
+	if c.Conf == nil {
+		c.Conf = devconf.New()
+	}
+	pr := &Protocol{config: c}
 	pr.sysctls.reset()
 	pr.interfaces.Store(new(interfaces))
 	pr.fib.Store(newFIB())

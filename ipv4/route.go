@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strconv"
 	"syscall"
+
+	"github.com/tapstack/tapstack/stack/devconf"
 )
 
 // RouteType is what a route does with a packet. The values are Linux's RTN_*.
@@ -136,7 +138,7 @@ func (r *route) usable(oif int, scope Scope) bool {
 	if oif != 0 && r.iface.Index() != oif {
 		return false
 	}
-	return r.iface.carrier.Load() || r.iface.Conf().IgnoreRoutesWithLinkdown == 0
+	return r.iface.carrier.Load() || r.iface.conf.Own(devconf.IgnoreRoutesWithLinkdown) == 0
 }
 
 // AddRoute adds a route. The error is EEXIST when the destination has a route

@@ -61,7 +61,7 @@ func borrowed(i *Interface, scope Scope) netip.Addr {
 // localnetScope is how far addresses of scope host reach: with route_localnet,
 // onto the link.
 func localnetScope(i *Interface) Scope {
-	if i.Conf().RouteLocalnet != 0 {
+	if i.routesLocalnet() {
 		return ScopeLink
 	}
 	return ScopeHost

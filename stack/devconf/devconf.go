@@ -112,6 +112,7 @@ func (d *Device) And(k Key) bool {
 type Table struct {
 	mu       sync.Mutex
 	all, def values
+	defSet   [NumKeys]bool // of def, written
 	devices  map[int]*Device
 }
 
@@ -122,6 +123,7 @@ func New() *Table {
 	for _, k := range []Key{AcceptRedirects, ArpEvictNocarrier, SecureRedirects, SendRedirects, SharedMedia} {
 		t.all[k], t.def[k] = 1, 1
 	}
+	t.def[AcceptSourceRoute] = 1
 	return t
 }
 
@@ -132,7 +134,9 @@ func (t *Table) AddInterface(index int) *Device {
 	defer t.mu.Unlock()
 	d := t.devices[index]
 	if d == nil {
-		d = &Device{}
+		// Linux copies the marks along with the values, so that an interface
+		// made after a default was written does not follow its later writes.
+		d = &Device{set: t.defSet}
 		d.view.Store(&view{all: t.all, own: t.def})
 		t.devices[index] = d
 	}
@@ -179,7 +183,8 @@ func (t *Table) Get(scope int, k Key) (v int, ok bool) {
 
 // Set writes the value of k for scope and reports whether the scope exists. A
 // write to Default reaches the interfaces that never had the value written;
-// writing forwarding to All writes it everywhere (Linux's ip_forward).
+// writing forwarding to All writes it everywhere (Linux's ip_forward), and turns
+// All's accept_redirects the other way.
 func (t *Table) Set(scope int, k Key, v int32) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -187,11 +192,16 @@ func (t *Table) Set(scope int, k Key, v int32) bool {
 	case All:
 		t.all[k] = v
 		if k == Forwarding {
+			// inet_forward_change: a router listens to no redirects.
 			t.def[k] = v
+			t.all[AcceptRedirects] = 1
+			if v != 0 {
+				t.all[AcceptRedirects] = 0
+			}
 		}
 		for _, d := range t.devices {
 			d.edit(func(w *view) {
-				w.all[k] = v
+				w.all = t.all
 				if k == Forwarding {
 					w.own[k] = v
 				}
@@ -199,6 +209,7 @@ func (t *Table) Set(scope int, k Key, v int32) bool {
 		}
 	case Default:
 		t.def[k] = v
+		t.defSet[k] = t.defSet[k] || k != Forwarding
 		for _, d := range t.devices {
 			// devinet_sysctl_forward does not copy, devinet_conf_proc does.
 			if !d.set[k] && k != Forwarding {

@@ -55,7 +55,14 @@ func TestPropagation(t *testing.T) {
 	require.Equal(t, 2, own(3, ArpAccept), "an untouched interface follows the default")
 	require.Equal(t, 2, own(4, ArpAccept), "a new interface copies the default")
 
+	tab.Set(Default, ArpAccept, 1)
+	require.Equal(t, 1, own(3, ArpAccept))
+	require.Equal(t, 2, own(4, ArpAccept), "SYSCTL-45: made after the default was written")
+
+	require.Equal(t, 1, own(All, AcceptRedirects))
 	tab.Set(All, Forwarding, 1)
+	require.Equal(t, 0, own(All, AcceptRedirects), "a router listens to no redirects")
+	require.Equal(t, 1, own(1, AcceptRedirects))
 	for _, scope := range []int{All, Default, 1, 2, 3, 4} {
 		require.Equal(t, 1, own(scope, Forwarding), "forwarding of scope %d after all.forwarding=1", scope)
 	}

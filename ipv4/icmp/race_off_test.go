@@ -1,0 +1,5 @@
+//go:build !race
+
+package icmp
+
+const raceEnabled = false
