@@ -1,0 +1,105 @@
+package control
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"syscall"
+
+	"github.com/tapstack/tapstack/ipv4"
+)
+
+// AddressRequest is a command about an address of an interface.
+type AddressRequest struct {
+	Dev       string       `json:"dev"`
+	Prefix    netip.Prefix `json:"prefix"`             // the address and its prefix length
+	Broadcast netip.Addr   `json:"broadcast,omitzero"` // default: the subnet's highest
+	Scope     string       `json:"scope,omitempty"`    // default global
+	Metric    uint32       `json:"metric,omitempty"`   // of the connected route
+	NoPrefix  bool         `json:"noprefix,omitempty"` // no connected route
+}
+
+func (a AddressRequest) address() (ipv4.Address, error) {
+	scope, err := parseScope(a.Scope)
+	return ipv4.Address{Prefix: a.Prefix, Broadcast: a.Broadcast, Scope: scope, Metric: a.Metric, NoPrefixRoute: a.NoPrefix}, err
+}
+
+func (s *Server) addressRequest(r *http.Request) (a AddressRequest, ip ipv4.Address, err error) {
+	if err = decode(r, &a); err != nil {
+		return a, ip, err
+	}
+	if _, err = s.dev(a.Dev); err != nil {
+		return a, ip, err
+	}
+	ip, err = a.address()
+	return a, ip, err
+}
+
+func (s *Server) addrAdd(r *http.Request) (any, error) {
+	a, ip, err := s.addressRequest(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.host.AddAddress(a.Dev, ip); err != nil {
+		return nil, fail(err, "address %s dev %s", a.Prefix, a.Dev)
+	}
+	return struct{}{}, nil
+}
+
+func (s *Server) addrReplace(r *http.Request) (any, error) {
+	a, ip, err := s.addressRequest(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.host.AddAddress(a.Dev, ip); err != nil && !errors.Is(err, syscall.EEXIST) {
+		return nil, fail(err, "address %s dev %s", a.Prefix, a.Dev)
+	}
+	return struct{}{}, nil
+}
+
+func (s *Server) addrDelete(r *http.Request) (any, error) {
+	a, ip, err := s.addressRequest(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.host.DeleteAddress(a.Dev, ip); err != nil {
+		return nil, fail(err, "address %s dev %s", a.Prefix, a.Dev)
+	}
+	return struct{}{}, nil
+}
+
+// scopes are iproute2's words for ipv4.Scope.
+var scopes = []struct {
+	scope ipv4.Scope
+	name  string
+}{
+	{ipv4.ScopeUniverse, "global"}, {ipv4.ScopeSite, "site"}, {ipv4.ScopeLink, "link"}, {ipv4.ScopeHost, "host"},
+	{ipv4.ScopeNowhere, "nowhere"},
+}
+
+func scopeName(scope ipv4.Scope) string {
+	for _, s := range scopes {
+		if s.scope == scope {
+			return s.name
+		}
+	}
+	return strconv.Itoa(int(scope))
+}
+
+// parseScope reads a word of scopes, or a number; "" is global.
+func parseScope(name string) (ipv4.Scope, error) {
+	if name == "" {
+		return ipv4.ScopeUniverse, nil
+	}
+	for _, s := range scopes {
+		if s.name == name {
+			return s.scope, nil
+		}
+	}
+	n, err := strconv.ParseUint(name, 10, 8)
+	if err != nil {
+		return 0, invalid("control: %q is no scope: want global, site, link or host", name)
+	}
+	return ipv4.Scope(n), nil
+}

@@ -1,0 +1,151 @@
+package control
+
+import (
+	"net/http"
+	"net/netip"
+
+	"github.com/tapstack/tapstack/ipv4"
+	"github.com/tapstack/tapstack/link"
+)
+
+// Link is an interface, with its addresses, as `ip -j -s addr` describes one.
+type Link struct {
+	Index     int       `json:"ifindex"`
+	Name      string    `json:"ifname"`
+	Flags     []string  `json:"flags"`
+	MTU       int       `json:"mtu"`
+	OperState string    `json:"operstate"`
+	Type      string    `json:"link_type"` // ether, loopback
+	Address   string    `json:"address"`
+	Broadcast string    `json:"broadcast"`
+	Addresses []Address `json:"addr_info"`
+	Rx        Traffic   `json:"rx"`
+	Tx        Traffic   `json:"tx"`
+}
+
+// Traffic counts one direction of an interface.
+type Traffic struct {
+	Bytes     uint64 `json:"bytes"`
+	Packets   uint64 `json:"packets"`
+	Dropped   uint64 `json:"dropped"`
+	Multicast uint64 `json:"multicast,omitempty"`
+}
+
+// Address is an IPv4 address of an interface.
+type Address struct {
+	Local     netip.Addr `json:"local"`
+	PrefixLen int        `json:"prefixlen"`
+	Broadcast netip.Addr `json:"broadcast,omitzero"`
+	Scope     string     `json:"scope"`
+	Secondary bool       `json:"secondary,omitempty"`
+	Metric    uint32     `json:"metric,omitempty"`
+	NoPrefix  bool       `json:"noprefixroute,omitempty"`
+}
+
+func (s *Server) linkShow(r *http.Request) (any, error) { return s.links(r.URL.Query().Get("dev")) }
+
+// links returns the interface called dev, all of them for "".
+func (s *Server) links(dev string) ([]Link, error) {
+	if dev != "" {
+		if _, err := s.dev(dev); err != nil {
+			return nil, err
+		}
+	}
+	list := []Link{}
+	for _, i := range s.host.Interfaces() {
+		if dev != "" && i.Name() != dev {
+			continue
+		}
+		st := i.Stats()
+		l := Link{
+			Index: i.Index(), Name: i.Name(), MTU: i.MTU(), Type: "ether",
+			Address: i.Addr().String(), Broadcast: link.BroadcastAddr.String(),
+			Rx: Traffic{st.RxBytes.Load(), st.RxPackets.Load(), st.RxDropped.Load(), st.Multicast.Load()},
+			Tx: Traffic{st.TxBytes.Load(), st.TxPackets.Load(), st.TxDropped.Load(), 0},
+		}
+		l.Flags, l.OperState = flags(i.Loopback(), i.Up(), i.Carrier())
+		if i.Loopback() {
+			l.Type, l.Broadcast = "loopback", link.Addr{}.String()
+		}
+		for _, a := range s.host.IPv4().Addresses(i.Index()) {
+			if i.Loopback() {
+				a.Broadcast = netip.Addr{} // lo broadcasts to nobody, though its routes know one
+			}
+			l.Addresses = append(l.Addresses, addressOf(a))
+		}
+		list = append(list, l)
+	}
+	return list, nil
+}
+
+// flags returns what iproute2 prints of an interface's condition.
+func flags(loopback, up, carrier bool) (list []string, operState string) {
+	operState = "DOWN"
+	if up && !carrier {
+		list = append(list, "NO-CARRIER")
+	}
+	if loopback {
+		list = append(list, "LOOPBACK")
+	} else {
+		list = append(list, "BROADCAST", "MULTICAST")
+	}
+	if up {
+		list = append(list, "UP")
+		if carrier {
+			list = append(list, "LOWER_UP")
+			operState = "UP"
+		}
+		if loopback {
+			operState = "UNKNOWN"
+		}
+	}
+	return list, operState
+}
+
+func addressOf(a ipv4.Address) Address {
+	out := Address{Local: a.Addr(), PrefixLen: a.Prefix.Bits(), Scope: scopeName(a.Scope), Secondary: a.Secondary, Metric: a.Metric, NoPrefix: a.NoPrefixRoute}
+	if a.Broadcast.IsValid() && !a.Broadcast.IsUnspecified() {
+		out.Broadcast = a.Broadcast
+	}
+	return out
+}
+
+// LinkChange says what `link set` changes; what is nil stays.
+type LinkChange struct {
+	Dev     string     `json:"dev"`
+	Up      *bool      `json:"up,omitempty"`
+	Carrier *bool      `json:"carrier,omitempty"`
+	Address *link.Addr `json:"address,omitempty"`
+	MTU     *int       `json:"mtu,omitempty"`
+	ARP     *bool      `json:"arp,omitempty"`
+}
+
+func (s *Server) linkSet(r *http.Request) (any, error) {
+	var c LinkChange
+	if err := decode(r, &c); err != nil {
+		return nil, err
+	}
+	if _, err := s.dev(c.Dev); err != nil {
+		return nil, err
+	}
+	var err error
+	if c.MTU != nil {
+		err = s.host.SetMTU(c.Dev, *c.MTU)
+	}
+	if err == nil && c.Address != nil {
+		err = s.host.SetLLAddr(c.Dev, *c.Address)
+	}
+	if err == nil && c.ARP != nil {
+		err = s.host.SetARP(c.Dev, *c.ARP)
+	}
+	if err == nil && c.Carrier != nil {
+		err = s.host.SetCarrier(c.Dev, *c.Carrier)
+	}
+	if err == nil && c.Up != nil {
+		err = s.host.SetUp(c.Dev, *c.Up)
+	}
+	if err != nil {
+		return nil, fail(err, "device %s", c.Dev)
+	}
+	return struct{}{}, nil
+}

@@ -1,0 +1,240 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/tapstack/tapstack/ipv4"
+	"github.com/tapstack/tapstack/ipv4/icmp"
+)
+
+// PingRequest asks for echo requests, sent the way ping(8) does.
+type PingRequest struct {
+	Dst       netip.Addr    `json:"dst"`
+	Src       netip.Addr    `json:"src,omitzero"`
+	Dev       string        `json:"dev,omitempty"`
+	Count     int           `json:"count,omitempty"`    // 0: until the client leaves
+	Interval  time.Duration `json:"interval,omitempty"` // between requests, ns; 0: as fast as answers come
+	Wait      time.Duration `json:"wait,omitempty"`     // for the last answer when none came so far, ns; default 10 s
+	Deadline  time.Duration `json:"deadline,omitempty"` // for everything, ns; 0: none
+	Size      int           `json:"size"`               // bytes of data
+	TTL       uint8         `json:"ttl,omitempty"`
+	TOS       uint8         `json:"tos,omitempty"`
+	DF        bool          `json:"df,omitempty"` // don't fragment: too long a packet is an error
+	Broadcast bool          `json:"broadcast,omitempty"`
+}
+
+// The kinds of PingEvent.
+const (
+	PingStart     = "start"      // the first: Src is the address in use
+	PingSent      = "sent"       // request Seq left
+	PingReply     = "reply"      // an answer
+	PingError     = "error"      // an ICMP error about request Seq
+	PingSendError = "send_error" // request Seq could not be sent
+	PingDone      = "done"       // the last
+)
+
+// PingEvent is a line of the stream that a ping is.
+type PingEvent struct {
+	Kind  string        `json:"kind"`
+	Seq   int           `json:"seq,omitempty"`
+	Src   netip.Addr    `json:"src,omitzero"`
+	From  netip.Addr    `json:"from,omitzero"`
+	Bytes int           `json:"bytes,omitempty"` // of ICMP, header included
+	TTL   uint8         `json:"ttl,omitempty"`
+	RTT   time.Duration `json:"rtt,omitempty"` // ns
+	Dup   bool          `json:"dup,omitempty"`
+	Type  uint8         `json:"type,omitempty"` // of the ICMP error
+	Code  uint8         `json:"code,omitempty"`
+	Error string        `json:"error,omitempty"`
+	MTU   int           `json:"mtu,omitempty"` // of the path, for EMSGSIZE
+}
+
+// maxPing is the most data an echo request carries.
+const maxPing = ipv4.MaxPacketLen - ipv4.HeaderLen - 8
+
+func (s *Server) ping(w http.ResponseWriter, r *http.Request) {
+	p, err := s.newPinger(r)
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { p.conn.Close() })
+	defer stop()
+	go func() {
+		select {
+		case <-s.done:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	p.run(ctx, newLines(w))
+	p.conn.Close()
+}
+
+func (s *Server) newPinger(r *http.Request) (*pinger, error) {
+	p := &pinger{}
+	if err := decode(r, &p.PingRequest); err != nil {
+		return nil, err
+	}
+	switch {
+	case !p.Dst.Is4():
+		return nil, invalid("control: %s is not an IPv4 address", p.Dst)
+	case p.Size < 0 || p.Size > maxPing:
+		return nil, invalid("control: size %d: want 0 to %d", p.Size, maxPing)
+	case p.Interval < 0 || p.Wait < 0 || p.Deadline < 0 || p.Count < 0:
+		return nil, invalid("control: negative count or time")
+	case p.Wait == 0:
+		p.Wait = 10 * time.Second
+	}
+	oif, err := s.index(p.Dev)
+	if err != nil {
+		return nil, err
+	}
+	path, err := s.host.IPv4().OutputPath(p.Dst, p.Src, oif)
+	if err != nil {
+		return nil, fail(err, "connect")
+	}
+	if path.Type == ipv4.Broadcast && !p.Broadcast {
+		return nil, fail(syscall.EACCES, "Do you want to ping broadcast? Then -b")
+	}
+	p.mtu = path.MTU
+	p.src = path.Src
+	if p.conn, err = s.host.ICMP().ListenEcho(p.Src, oif); err != nil {
+		return nil, fail(err, "bind")
+	}
+	p.payload = make([]byte, p.Size)
+	for i := range p.payload {
+		p.payload[i] = byte(i)
+	}
+	return p, nil
+}
+
+// pinger is one run of ping: sent requests, and what came back.
+type pinger struct {
+	PingRequest
+	conn    *icmp.EchoConn
+	payload []byte
+	src     netip.Addr
+	mtu     int
+
+	sent, received, errors int
+	slowest                time.Duration
+	seen                   [1 << 16 / 64]uint64 // answered sequence numbers of the last 65536
+}
+
+// run sends and reports until it is done, or out fails because the client left.
+func (p *pinger) run(ctx context.Context, out lines) {
+	if out.send(PingEvent{Kind: PingStart, Src: p.src}) != nil {
+		return
+	}
+	answers := make(chan icmp.EchoReply, 64)
+	go p.receive(ctx, answers)
+	var deadline <-chan time.Time
+	if p.Deadline > 0 {
+		deadline = time.After(p.Deadline)
+	}
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for !p.finished() {
+		var err error
+		select {
+		case <-next.C:
+			if p.Count > 0 && p.sent >= p.Count {
+				out.send(PingEvent{Kind: PingDone}) // nothing more came in time
+				return
+			}
+			err = out.send(p.send())
+			next.Reset(p.pause())
+		case a, ok := <-answers:
+			if !ok {
+				return
+			}
+			err = out.send(p.answer(a))
+			if p.Interval == 0 && p.sent < p.Count {
+				next.Reset(0)
+			}
+		case <-deadline:
+			out.send(PingEvent{Kind: PingDone})
+			return
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+	out.send(PingEvent{Kind: PingDone})
+}
+
+// finished reports whether every request has been accounted for.
+func (p *pinger) finished() bool { return p.Count > 0 && p.received+p.errors >= p.Count }
+
+// pause returns how long to wait after a request: for the next one, or for the
+// answers still missing when it was the last.
+func (p *pinger) pause() time.Duration {
+	switch {
+	case p.Count == 0 || p.sent < p.Count:
+		if p.Interval == 0 {
+			return 10 * time.Millisecond
+		}
+		return p.Interval
+	case p.received > 0:
+		return max(2*p.slowest, p.Interval)
+	}
+	return p.Wait
+}
+
+func (p *pinger) receive(ctx context.Context, answers chan<- icmp.EchoReply) {
+	defer close(answers)
+	for {
+		a, err := p.conn.Receive(ctx)
+		if err != nil {
+			return
+		}
+		select {
+		case answers <- a:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (p *pinger) send() PingEvent {
+	p.sent++
+	seq := uint16(p.sent)
+	p.seen[seq/64] &^= 1 << (seq % 64)
+	err := p.conn.Send(icmp.EchoRequest{Dst: p.Dst, Seq: seq, Payload: p.payload, TTL: p.TTL, TOS: p.TOS, DF: p.DF})
+	if err == nil {
+		return PingEvent{Kind: PingSent, Seq: p.sent}
+	}
+	ev := PingEvent{Kind: PingSendError, Seq: p.sent, Error: words(err)}
+	if errors.Is(err, syscall.EMSGSIZE) {
+		p.errors++
+		ev.MTU = p.mtu
+	}
+	return ev
+}
+
+func (p *pinger) answer(a icmp.EchoReply) PingEvent {
+	// The sequence number of the request it is about, of which a has 16 bits.
+	seq := p.sent - int(uint16(p.sent)-a.Seq)
+	if a.Err != nil {
+		p.errors++
+		return PingEvent{Kind: PingError, Seq: seq, From: a.From, Type: a.Type, Code: a.Code, Error: words(a.Err)}
+	}
+	bit := uint64(1) << (a.Seq % 64)
+	dup := p.seen[a.Seq/64]&bit != 0
+	p.seen[a.Seq/64] |= bit
+	if !dup {
+		p.received++
+	}
+	p.slowest = max(p.slowest, a.RTT)
+	return PingEvent{Kind: PingReply, Seq: seq, From: a.From, Bytes: len(a.Payload) + 8, TTL: a.TTL, RTT: a.RTT, Dup: dup}
+}
