@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+	"net/url"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tapstack/tapstack/stack/control"
+)
+
+func (c *cli) linkCommand() *cobra.Command {
+	show := func(ctx context.Context, args []string) error { return c.linkShow(ctx, "link", args) }
+	cmd := c.ipCommand(&cobra.Command{
+		Use: "link [show] [dev DEV] [up]", Aliases: []string{"l", "li", "lin"},
+		Short:   "Show and change interfaces, as `ip link`",
+		Example: "  tapstack -s link\n  tapstack link set tap0 down\n  tapstack link set tap0 carrier off",
+	}, show)
+	cmd.AddCommand(
+		c.ipCommand(&cobra.Command{
+			Use: "show [dev DEV] [up]", Aliases: abbreviations("show", 2, "list", "lst", "ls", "l"),
+			Short: "Show interfaces", Example: "  tapstack link show tap0",
+		}, show),
+		c.ipCommand(&cobra.Command{
+			Use: "set [dev] DEV {up | down | address MAC | mtu N | carrier on|off | arp on|off}...", Aliases: []string{"se"},
+			Short:   "Change an interface",
+			Example: "  tapstack link set tap0 up\n  tapstack link set tap0 address 02:00:00:00:00:aa\n  tapstack link set tap0 mtu 1400",
+		}, c.linkSet),
+	)
+	return cmd
+}
+
+func (c *cli) addrCommand() *cobra.Command {
+	show := func(ctx context.Context, args []string) error { return c.linkShow(ctx, "addr", args) }
+	cmd := c.ipCommand(&cobra.Command{
+		Use: "addr [show] [dev DEV] [up]", Aliases: []string{"address", "a", "ad", "add"},
+		Short:   "Show and change addresses, as `ip addr`",
+		Example: "  tapstack addr\n  tapstack addr add 10.0.0.5/24 dev tap0\n  tapstack -br addr",
+	}, show)
+	cmd.AddCommand(c.ipCommand(&cobra.Command{
+		Use: "show [dev DEV] [up]", Aliases: abbreviations("show", 1, "list", "lst", "ls", "l"),
+		Short: "Show addresses", Example: "  tapstack addr show dev tap0",
+	}, show))
+	for _, v := range []struct {
+		verb, short string
+		aliases     []string
+	}{
+		{"add", "Give an interface an address", []string{"a", "ad"}},
+		{"replace", "Give an interface an address that it may have", []string{"change", "r", "c"}},
+		{"del", "Take an address away", abbreviations("delete", 1)},
+	} {
+		cmd.AddCommand(c.ipCommand(&cobra.Command{
+			Use:     v.verb + " ADDR[/LEN] [brd + | brd ADDR] [scope SCOPE] [metric N] [noprefixroute] dev DEV",
+			Aliases: v.aliases, Short: v.short,
+			Example: "  tapstack addr " + v.verb + " 10.0.0.5/24 dev tap0\n  tapstack addr " + v.verb + " 10.9.9.9/32 dev lo scope host",
+		}, func(ctx context.Context, args []string) error { return c.addrSet(ctx, v.verb, args) }))
+	}
+	return cmd
+}
+
+func (c *cli) linkShow(ctx context.Context, object string, args []string) error {
+	w := &words{object + " show", args}
+	dev, up := "", false
+	for w.more() {
+		var err error
+		switch s := w.next(); {
+		case s == "dev":
+			dev, err = w.value(s)
+		case s == "up":
+			up = true
+		case dev == "":
+			dev = s
+		default:
+			err = w.unknown(s)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	var list []control.Link
+	if err := c.client().Get(ctx, object, url.Values{"dev": {dev}}, &list); err != nil {
+		return err
+	}
+	if up {
+		shown := list[:0]
+		for _, l := range list {
+			for _, f := range l.Flags {
+				if f == "UP" {
+					shown = append(shown, l)
+				}
+			}
+		}
+		list = shown
+	}
+	return c.write(printLinks(c.opts, list, object == "addr"))
+}
+
+func (c *cli) linkSet(ctx context.Context, args []string) error {
+	ch, err := linkChange(args)
+	if err != nil {
+		return err
+	}
+	return c.client().Post(ctx, "link/set", ch, nil)
+}
+
+func linkChange(args []string) (ch control.LinkChange, err error) {
+	w := &words{"link set", args}
+	yes, no := true, false
+	for w.more() {
+		switch s := w.next(); s {
+		case "up":
+			ch.Up = &yes
+		case "down":
+			ch.Up = &no
+		case "dev":
+			ch.Dev, err = w.value(s)
+		case "carrier":
+			ch.Carrier, err = w.onOff(s)
+		case "arp":
+			ch.ARP, err = w.onOff(s)
+		case "mtu":
+			var n uint64
+			n, err = w.number(s, 31)
+			mtu := int(n)
+			ch.MTU = &mtu
+		case "address", "addr", "lladdr":
+			if s, err = w.value(s); err != nil {
+				return ch, err
+			}
+			mac, err := parseLLAddr(s)
+			if err != nil {
+				return ch, err
+			}
+			ch.Address = &mac
+		default:
+			if ch.Dev != "" {
+				return ch, w.unknown(s)
+			}
+			ch.Dev = s
+		}
+		if err != nil {
+			return ch, err
+		}
+	}
+	if ch.Dev == "" {
+		return ch, usage("link set: want a device, as in `tapstack link set tap0 up`")
+	}
+	if ch == (control.LinkChange{Dev: ch.Dev}) {
+		return ch, usage("link set %s: want what to change: up, down, address MAC, mtu N, carrier on|off", ch.Dev)
+	}
+	return ch, nil
+}
+
+func (w *words) onOff(keyword string) (*bool, error) {
+	s, err := w.value(keyword)
+	if err != nil {
+		return nil, err
+	}
+	on := s == "on"
+	if !on && s != "off" {
+		return nil, usage("%s: %s %q: want on or off", w.object, keyword, s)
+	}
+	return &on, nil
+}
+
+func (c *cli) addrSet(ctx context.Context, verb string, args []string) error {
+	r, err := addressRequest(verb, args)
+	if err != nil {
+		return err
+	}
+	return c.client().Post(ctx, "addr/"+verb, r, nil)
+}
+
+func addressRequest(verb string, args []string) (r control.AddressRequest, err error) {
+	w := &words{"addr " + verb, args}
+	for w.more() {
+		switch s := w.next(); s {
+		case "dev":
+			r.Dev, err = w.value(s)
+		case "scope":
+			r.Scope, err = w.value(s)
+		case "metric", "priority", "preference":
+			var n uint64
+			n, err = w.number(s, 32)
+			r.Metric = uint32(n)
+		case "noprefixroute":
+			r.NoPrefix = true
+		case "label":
+			_, err = w.value(s)
+		case "brd", "broadcast":
+			if s, err = w.value(s); err != nil {
+				return r, err
+			}
+			switch s {
+			case "+": // what an address gets anyway
+			case "-":
+				r.Broadcast = netip.IPv4Unspecified()
+			default:
+				r.Broadcast, err = parseAddr(s)
+			}
+		default:
+			if s == "local" {
+				if s, err = w.value(s); err != nil {
+					return r, err
+				}
+			}
+			if r.Prefix.IsValid() {
+				return r, w.unknown(s)
+			}
+			r.Prefix, err = parsePrefix(s)
+		}
+		if err != nil {
+			return r, err
+		}
+	}
+	if !r.Prefix.IsValid() || r.Dev == "" {
+		return r, usage("addr %s: want an address and a device, as in `tapstack addr %s 10.0.0.5/24 dev tap0`", verb, verb)
+	}
+	return r, nil
+}

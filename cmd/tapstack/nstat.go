@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tapstack/tapstack/stack/control"
+)
+
+func (c *cli) nstatCommand() *cobra.Command {
+	var zeros bool
+	cmd := &cobra.Command{
+		Use:   "nstat [-a] [-z] [-j] [PATTERN]...",
+		Short: "Show the host's counters, as nstat(8)",
+		Long: `Show the host's counters under Linux's SNMP names, the neighbour table's (Arp...)
+and the dropped packets by reason (Drop...). They count from the host's start.
+A PATTERN is a name in which * stands for anything.`,
+		Example: "  tapstack nstat\n  tapstack nstat -z 'Arp*'\n  tapstack nstat -j",
+		Args:    cobra.ArbitraryArgs,
+		RunE:    func(cmd *cobra.Command, args []string) error { return c.nstat(cmd.Context(), zeros, args) },
+	}
+	f := cmd.Flags()
+	f.BoolP("ignore", "a", false, "accepted: nothing is remembered between calls")
+	f.BoolP("noupdate", "s", false, "accepted: nothing is remembered between calls")
+	f.BoolVarP(&zeros, "zeros", "z", false, "also counters that are 0")
+	f.BoolVarP(&c.opts.json, "json", "j", false, "print JSON")
+	f.BoolVarP(&c.opts.pretty, "pretty", "p", false, "indent JSON")
+	return cmd
+}
+
+func (c *cli) nstat(ctx context.Context, zeros bool, patterns []string) error {
+	for _, p := range patterns {
+		if _, err := path.Match(p, ""); err != nil {
+			return usage("nstat: %q is not a pattern", p)
+		}
+	}
+	var n control.Counters
+	if err := c.client().Get(ctx, "counters", nil, &n); err != nil {
+		return err
+	}
+	return c.write(printCounters(c.opts, n, zeros, patterns))
+}
+
+// groups are the protocols in nstat's order.
+var groups = []string{"Ip", "Icmp", "IcmpMsg", "Tcp", "Udp", "UdpLite", "TcpExt", "IpExt"}
+
+// groupOf returns where among groups a name belongs: at the longest that begins it.
+func groupOf(name string) int {
+	best, length := len(groups), 0
+	for i, g := range groups {
+		if len(g) > length && len(name) > len(g) && name[:len(g)] == g {
+			best, length = i, len(g)
+		}
+	}
+	return best
+}
+
+func printCounters(o options, n control.Counters, zeros bool, patterns []string) []byte {
+	all := maps.Clone(n.Protocols)
+	if all == nil {
+		all = map[string]uint64{}
+	}
+	for k, v := range n.Neigh {
+		all["Arp_"+k] = v
+	}
+	for k, v := range n.Drops {
+		all["Drop_"+k] = v
+	}
+	names := slices.SortedFunc(maps.Keys(all), func(a, b string) int {
+		if ga, gb := groupOf(a), groupOf(b); ga != gb {
+			return ga - gb
+		}
+		if a < b {
+			return -1
+		}
+		return 1
+	})
+	names = slices.DeleteFunc(names, func(name string) bool {
+		return all[name] == 0 && !zeros || len(patterns) > 0 && !slices.ContainsFunc(patterns, func(p string) bool {
+			ok, _ := path.Match(p, name)
+			return ok
+		})
+	})
+	if o.json {
+		j := jsonWriter{pretty: o.pretty}
+		j.openObject()
+		j.name("kernel")
+		j.openObject()
+		for _, name := range names {
+			j.unsigned(name, all[name])
+		}
+		j.closeObject()
+		j.closeObject()
+		return j.finish()
+	}
+	var b bytes.Buffer
+	b.WriteString("#kernel\n")
+	for _, name := range names {
+		fmt.Fprintf(&b, "%-32s%-16d%6.1f\n", name, all[name], 0.0)
+	}
+	return b.Bytes()
+}
