@@ -242,37 +242,6 @@ func BenchmarkForget100k(b *testing.B) {
 	}
 }
 
-func TestNoAllocations(t *testing.T) {
-	table, i := benchTable(t, Config{}, sink{})
-	defer table.Close()
-	fill(t, table, i, 100)
-	p := packet(1)
-	defer p.Release()
-	for _, c := range []struct {
-		name string
-		f    func()
-	}{
-		{"output to a resolved neighbour", func() { i.Output(nth(5), p) }},
-		{"confirmed output", func() { p.Confirm = true; i.Output(nth(6), p); p.Confirm = false }},
-		{"lookup", func() { i.Lookup(nth(5)) }},
-		{"table lookup", func() { table.Lookup(1, nth(5)) }},
-		{"lookup of nothing", func() { i.Lookup(nth(5000)) }},
-		{"confirm", func() { table.Confirm(1, nth(5)) }},
-		{"refreshing reply", func() {
-			table.Update(1, nth(7), Update{LLAddr: macA, HasLLAddr: true, State: Reachable, Flags: OverrideUnlocked})
-		}},
-		{"unwanted reply", func() {
-			table.Update(1, nth(7000), Update{LLAddr: macA, HasLLAddr: true, State: Reachable})
-		}},
-		{"reply that moves the neighbour", func() {
-			table.Update(1, nth(8), Update{LLAddr: macB, HasLLAddr: true, State: Reachable, Flags: Override})
-			table.Update(1, nth(8), Update{LLAddr: macA, HasLLAddr: true, State: Stale, Flags: Override})
-		}},
-	} {
-		t.Run(c.name, func(t *testing.T) { require.Zero(t, testing.AllocsPerRun(100, c.f)) })
-	}
-}
-
 func ExampleTransitions() {
 	for row := range Transitions() {
 		if row.On == TriggerUse && row.Guard == Always && row.From.Has(Stale) {

@@ -187,34 +187,6 @@ func TestForcedGC(t *testing.T) {
 	})
 }
 
-func TestHashGrows(t *testing.T) {
-	inBubble(t, Config{}, func(b *bed) { // ENT-4, STAT-4
-		for _, c := range []struct {
-			entries int
-			grows   uint64
-		}{{8, 0}, {9, 1}, {16, 1}, {17, 2}, {32, 2}, {33, 3}} {
-			b.hear(1, c.entries)
-			require.Equal(t, c.grows, b.table.Stats().HashGrows, c.entries)
-		}
-	})
-}
-
-func TestLookupsCount(t *testing.T) {
-	inBubble(t, Config{}, func(b *bed) { // STAT-5, STAT-6
-		require.ErrorIs(t, b.hint(macA, 0), ErrNotFound) // ARP-26
-		require.NoError(t, b.hint(macA, Create))
-		require.NoError(t, b.hint(macA, 0))
-		b.send(1, 2)
-		b.iface.Lookup(peerIP)
-		_, ok := b.table.Lookup(1, peerIP)
-		require.True(t, ok)
-		_, ok = b.table.Lookup(2, peerIP)
-		require.False(t, ok)
-		st := b.table.Stats()
-		require.EqualValues(t, []uint64{4, 2}, []uint64{st.Lookups, st.Hits})
-	})
-}
-
 func TestGCTimeBudget(t *testing.T) {
 	v := newTicking()
 	table, _ := benchTable(t, Config{Clock: v.clock(), Switches: Switches{GCTimeBudget: true}}, &releasing{}) // GC-8, DEV-8

@@ -15,7 +15,7 @@ func TestIndex(t *testing.T) {
 	iface := &Interface{index: 1}
 	var x index
 	model := make(map[uint64]*entry)
-	for range 20_000 {
+	for range 5_000 {
 		ip := uint32(rnd.IntN(60))
 		key := makeKey(1, ip)
 		switch e := model[key]; {
@@ -27,7 +27,13 @@ func TestIndex(t *testing.T) {
 			x.removeLocked(hash(key), key)
 			delete(model, key)
 		}
+		if e := model[key]; e != nil && rnd.IntN(2) > 0 {
+			x.setWordLocked(hash(key), key, e, word(rnd.Uint64()))
+		}
 		require.Same(t, model[key], x.lookup(hash(key), key))
+		for key, e := range model {
+			require.Equal(t, e.word.Load(), x.find(hash(key), key).word.Load())
+		}
 		require.Equal(t, len(model), x.live)
 	}
 	seen := 0

@@ -20,13 +20,13 @@ func (i *Interface) Output(nextHop netip.Addr, p *link.Packet) error {
 	}
 	b := nextHop.As4()
 	ip := i.collapse(binary.BigEndian.Uint32(b[:]))
-	if e := i.find(ip); e != nil {
+	if s := i.find(ip); s != nil {
 		// One load gives address and state. This path writes nothing that
 		// another core reads, in particular not the time of use: a busy entry
 		// goes stale like an idle one unless somebody confirms it.
-		if w := e.load(); w&fastBit != 0 {
+		if w := word(s.word.Load()); w&fastBit != 0 {
 			if p.Confirm {
-				e.confirmed.Store(int64(i.table.now()))
+				s.confirm(i.table)
 			}
 			return i.transmit(p, w)
 		}
@@ -34,11 +34,18 @@ func (i *Interface) Output(nextHop netip.Addr, p *link.Packet) error {
 	return i.outputSlow(ip, p)
 }
 
-// find returns the entry for ip, or nil, without a lock.
-func (i *Interface) find(ip uint32) *entry {
+// find returns the slot for ip, or nil, without a lock.
+func (i *Interface) find(ip uint32) *slot {
 	key := makeKey(i.index, ip)
 	hash := i.table.hash(key)
-	return i.table.shards[hash>>(64-shardBits)].index.lookup(hash, key)
+	return i.table.shards[hash>>(64-shardBits)].index.find(hash, key)
+}
+
+// confirm notes evidence for the slot's entry, if it has one, without a lock.
+func (s *slot) confirm(t *Table) {
+	if e := s.entry.Load(); e != nil {
+		e.confirmed.Store(int64(t.now()))
+	}
 }
 
 // transmit puts an Ethernet header in front of p, to the address in w and from
@@ -89,19 +96,19 @@ func (i *Interface) Lookup(ip netip.Addr) (a link.Addr, s State, ok bool) {
 	if !is4 {
 		return link.Addr{}, None, false
 	}
-	e := i.find(i.collapse(addr))
-	if e == nil {
+	sl := i.find(i.collapse(addr))
+	if sl == nil || sl.entry.Load() == nil {
 		return link.Addr{}, None, false
 	}
-	w := e.load()
+	w := word(sl.word.Load())
 	return w.lladdr(), w.state(), true
 }
 
 // Confirm is Table.Confirm for an address on this interface.
 func (i *Interface) Confirm(ip netip.Addr) {
 	if addr, ok := parse(ip); ok {
-		if e := i.find(i.collapse(addr)); e != nil {
-			e.confirmed.Store(int64(i.table.now()))
+		if s := i.find(i.collapse(addr)); s != nil {
+			s.confirm(i.table)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package neighbour
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tapstack/tapstack/stack/clock"
@@ -22,21 +23,26 @@ type schedule struct {
 	job func() bool
 
 	mu     sync.Mutex
-	due    instant // next run
-	armed  bool
+	due    instant     // next run
+	armed  atomic.Bool // written under mu
 	closed bool
 	timer  clock.Timer
 }
 
-// wake makes the job run from its next time on.
+// wake makes the job run from its next time on. There must be something to do
+// before it is called; then it may look before it locks, for a job that is about
+// to fall asleep has yet to look for something to do.
 func (s *schedule) wake(now instant) {
+	if s.armed.Load() {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.armed || s.closed {
+	if s.armed.Load() || s.closed {
 		return
 	}
 	s.catchUpLocked(now)
-	s.armed = true
+	s.armed.Store(true)
 	s.armLocked(now)
 }
 
@@ -44,7 +50,7 @@ func (s *schedule) wake(now instant) {
 func (s *schedule) catchUp(now instant) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.armed {
+	if !s.armed.Load() {
 		s.catchUpLocked(now)
 	}
 }
@@ -78,7 +84,7 @@ func (s *schedule) fire() {
 		return
 	}
 	// Asleep while the job runs: who finds something to do meanwhile wakes it.
-	s.armed = false
+	s.armed.Store(false)
 	s.catchUpLocked(s.now())
 	s.mu.Unlock()
 	if s.job() {

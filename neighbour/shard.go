@@ -98,7 +98,14 @@ func (s *shard) storeLocked(e *entry, before, n *nud) {
 	if n.deadline != before.deadline {
 		s.deadlines.set(e, n.deadline)
 	}
-	e.word.Store(uint64(makeWord(n.lladdr, n.state, n.flags, n.dead, s.fastLocked(e, n.state, n.dead))))
+	s.setWordLocked(e, makeWord(n.lladdr, n.state, n.flags, n.dead, s.fastLocked(e, n.state, n.dead)))
+}
+
+func (s *shard) setWordLocked(e *entry, w word) {
+	if w != e.load() {
+		key := e.key()
+		s.index.setWordLocked(s.table.hash(key), key, e, w)
+	}
 }
 
 // fastLocked reports whether packets may take the fast path.
@@ -108,12 +115,11 @@ func (s *shard) fastLocked(e *entry, state State, dead bool) bool {
 
 // publishLocked brings the fast bit up to date.
 func (s *shard) publishLocked(e *entry) {
-	w := e.load()
-	w &^= fastBit
+	w := e.load() &^ fastBit
 	if s.fastLocked(e, w.state(), w&deadBit != 0) {
 		w |= fastBit
 	}
-	e.word.Store(uint64(w))
+	s.setWordLocked(e, w)
 }
 
 // stepLocked runs the machine for a trigger. It takes p, which may be nil.

@@ -360,8 +360,8 @@ func (t *Table) Confirm(iface int, ip netip.Addr) {
 	if err != nil {
 		return
 	}
-	if e := i.find(addr); e != nil {
-		e.confirmed.Store(int64(t.now()))
+	if s := i.find(addr); s != nil {
+		s.confirm(t)
 	}
 }
 
