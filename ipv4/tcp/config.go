@@ -25,8 +25,8 @@ type Config struct {
 	MaxTimeWait   int           // tcp_max_tw_buckets; default 65536
 	MaxBacklog    int           // somaxconn: limit of a listener's backlog; default 4096
 
-	// ReceiveBuffer and SendBuffer are the defaults of SocketConfig's.
-	ReceiveBuffer, SendBuffer int
+	ReceiveBuffer int // default of SocketConfig's; default 1 MiB
+	SendBuffer    int // most that the send buffer grows to by itself; default 4 MiB (tcp_wmem[2])
 	// MaxReceiveBuffer is the most that SetReadBuffer gives, and what the
 	// window scale is chosen for; default 6 MiB (tcp_rmem[2]).
 	MaxReceiveBuffer int
@@ -73,7 +73,7 @@ func (c Config) withDefaults() Config {
 // accepts, begin with. A zero value means the default.
 type SocketConfig struct {
 	ReceiveBuffer int // bytes that wait for Read; default Config.ReceiveBuffer
-	SendBuffer    int // bytes that wait for acknowledgement; default Config.SendBuffer
+	SendBuffer    int // bytes that wait for acknowledgement; default: see Conn.SetWriteBuffer
 	MSS           int // at most this many bytes in a segment either way (TCP_MAXSEG)
 	// Nagle delays short segments while another is not acknowledged. The
 	// default is not to, as in package net.

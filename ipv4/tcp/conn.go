@@ -85,7 +85,8 @@ func (pr *Protocol) newConn(k tuple, sc SocketConfig, mtu int, now time.Time) *C
 	if sc.ReceiveBuffer <= 0 {
 		sc.ReceiveBuffer = pr.config.ReceiveBuffer
 	}
-	if sc.SendBuffer <= 0 {
+	fixed := sc.SendBuffer > 0
+	if !fixed {
 		sc.SendBuffer = pr.config.SendBuffer
 	}
 	sc.KeepAlive = keepAlive(sc.KeepAlive)
@@ -93,7 +94,7 @@ func (pr *Protocol) newConn(k tuple, sc SocketConfig, mtu int, now time.Time) *C
 	c.readable.L, c.writable.L = &c.mu, &c.mu
 	c.readDeadline.wake, c.writeDeadline.wake = &c.readable, &c.writable
 	c.snd.pmtu = mtu
-	c.snd.limit = max(sc.SendBuffer, minBuffer)
+	c.snd.limit, c.snd.fixed = max(sc.SendBuffer, minBuffer), fixed
 	c.rcv.limit = min(max(sc.ReceiveBuffer, minBuffer), max(pr.config.MaxReceiveBuffer, minBuffer))
 	if !sc.NoScaling {
 		c.rcv.scale = scaleFor(max(c.rcv.limit, pr.config.MaxReceiveBuffer))

@@ -108,7 +108,7 @@ func (c *Conn) writeLocked(b []byte) (n int, err error) {
 		if len(b) == 0 {
 			return n, nil
 		}
-		room := c.snd.limit - c.snd.buf.len()
+		room := c.snd.capacity(c.win.cwnd) - c.snd.buf.len()
 		if room <= 0 {
 			c.writable.Wait()
 			continue

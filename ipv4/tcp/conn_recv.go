@@ -300,7 +300,7 @@ func (c *Conn) advanceLocked(now time.Time, s *segment) {
 	} else {
 		c.timers.set(timerRTO, now.Add(c.rto.current())) // (5.3)
 	}
-	if c.snd.buf.len() <= c.snd.limit*2/3 {
+	if c.snd.buf.len() <= c.snd.capacity(c.win.cwnd)*2/3 {
 		c.writable.Broadcast()
 	}
 }

@@ -104,11 +104,11 @@ func TestReceiveWindow(t *testing.T) {
 		tc.deliver(seg{flags: ACK, seq: 8001, ack: 1, data: "x"})
 		tc.want("window probe answered", seg{flags: ACK, seq: 1, ack: 8001, win: -1})
 		require.EqualValues(tc.t, 1, tc.pr.config.Drops.Counts()["TCP_ZEROWINDOW"])
-		tc.read2(500)
+		tc.readN(500)
 		tc.wantIdle("RFC 9293 3.8.6.2.2: not for half a segment")
-		tc.read2(500)
+		tc.readN(500)
 		tc.want("window update", seg{flags: ACK, seq: 1, ack: 8001, win: 1000})
-		tc.read2(7000)
+		tc.readN(7000)
 		tc.want("window update", seg{flags: ACK, seq: 1, ack: 8001, win: 8000})
 	})
 	bubble(t, "data past the window is cut", Config{}, func(tc *testConn) {
@@ -154,8 +154,8 @@ func TestReceiveWindow(t *testing.T) {
 	})
 }
 
-// read2 reads n bytes.
-func (tc *testConn) read2(n int) {
+// readN reads n bytes.
+func (tc *testConn) readN(n int) {
 	tc.t.Helper()
 	_, err := io.ReadFull(tc.conn, make([]byte, n))
 	require.NoError(tc.t, err)

@@ -87,6 +87,20 @@ func TestSend(t *testing.T) {
 		tc.want("a", seg{flags: ACK, seq: 1, ack: 1, data: "a"})
 		tc.want("b and FIN", seg{flags: ACK | FIN, seq: 2, ack: 1, data: "b"})
 	})
+	bubble(t, "the send buffer follows the congestion window", Config{}, func(tc *testConn) {
+		tc.active(plain)
+		go tc.conn.Write(make([]byte, 1<<20))
+		tc.advance(time.Microsecond)
+		require.Equal(tc.t, minSendBuffer, tc.conn.Info().SendQ)
+		for acked := 1; tc.conn.Info().SndCwnd < 60000; {
+			acked += tc.conn.Info().Unacked
+			tc.deliver(seg{flags: ACK, seq: 1, ack: acked})
+		}
+		require.Greater(tc.t, tc.conn.Info().SendQ, 100000)
+		require.NoError(tc.t, tc.conn.SetWriteBuffer(1<<20))
+		tc.advance(time.Microsecond)
+		tc.write("x")
+	})
 	bubble(t, "Write waits for room", Config{}, func(tc *testConn) {
 		tc.active(SocketConfig{NoTimestamps: true, SendBuffer: 4096})
 		done := make(chan int)

@@ -112,7 +112,11 @@ func (c *Conn) connect(ctx context.Context) error {
 	c.pr.stats.add(activeOpens)
 	now := c.now()
 	c.lock()
-	if c.state == SynSent { // the host may have closed since
+	switch {
+	case c.pr.closed.Load():
+		// Protocol.Close may have missed it.
+		c.endLocked(net.ErrClosed)
+	case c.state == SynSent:
 		c.sendSYNLocked(now)
 	}
 	c.unlock()

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/tapstack/tapstack/ipv4"
 	"github.com/tapstack/tapstack/link"
 )
 
@@ -53,17 +54,19 @@ func (pr *Protocol) Listen(laddr netip.AddrPort, sc SocketConfig) (*Listener, er
 	l := &Listener{pr: pr, key: listenKey{a.As4(), laddr.Port()}, config: sc, half: make(map[*Conn]struct{})}
 	l.ready.L = &l.mu
 	l.deadline.wake = &l.ready
-	if l.key.lport != 0 {
-		if !pr.demux.listen(l) {
-			return fail(syscall.EADDRINUSE)
-		}
-		return l, nil
+	claimed := l.key.lport != 0 && pr.demux.listen(l)
+	if l.key.lport == 0 {
+		_, claimed = pr.ephemeral(l.key.laddr, addr{}, 0, func(port uint16) bool {
+			l.key.lport = port
+			return pr.demux.listen(l)
+		})
 	}
-	if _, ok := pr.ephemeral(l.key.laddr, addr{}, 0, func(port uint16) bool {
-		l.key.lport = port
-		return pr.demux.listen(l)
-	}); !ok {
+	if !claimed {
 		return fail(syscall.EADDRINUSE)
+	}
+	if pr.closed.Load() { // Protocol.Close may have missed it
+		l.Close()
+		return fail(net.ErrClosed)
 	}
 	return l, nil
 }
@@ -161,6 +164,12 @@ func (l *Listener) input(s *segment, p *link.Packet, iss Seq) {
 }
 
 func (l *Listener) synInput(s *segment, p *link.Packet, iss Seq) {
+	if l.pr.ip.AddrType(netip.AddrFrom4(s.key.laddr)) != ipv4.Local {
+		// To a broadcast address, though in a frame for us (RFC 9293 section
+		// 3.9.2.3, MUST-57).
+		l.pr.config.Drops.Drop(p, link.IPInvalidDest)
+		return
+	}
 	if !l.room() { // before anything is spent on a flood
 		l.pr.config.Drops.Drop(p, link.TCPListenOverflow)
 		return

@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"net"
+	"net/netip"
 	"os"
 	"testing"
 	"testing/synctest"
@@ -116,6 +117,30 @@ func TestListener(t *testing.T) {
 		tc.wantState(Established)
 		tc.write("x")
 		tc.want("data", seg{flags: ACK, seq: 1, ack: 1, data: "x"})
+	})
+	bubble(t, "SYN to a broadcast address", Config{}, func(tc *testConn) {
+		l, err := tc.pr.Listen(netip.AddrPortFrom(netip.IPv4Unspecified(), 80), plain)
+		require.NoError(tc.t, err)
+		tc.key = tuple{laddr: addr{10, 0, 0, 255}, raddr: addr{10, 0, 0, 2}, lport: 80, rport: 5000}
+		tc.deliver(seg{flags: SYN})
+		tc.wantIdle("RFC 9293 MUST-57")
+		require.Zero(tc.t, l.Info().RecvQ)
+	})
+	bubble(t, "bound to an interface", Config{}, func(tc *testConn) {
+		tc.listen(SocketConfig{Interface: 3})
+		in := func(iface int) {
+			h, p := tc.packet(seg{flags: SYN})
+			p.In = iface
+			tc.ip.handler.Input(h, p)
+		}
+		in(2)
+		s, ok := tc.take()
+		require.True(tc.t, ok)
+		require.Equal(tc.t, RST|ACK, s.flags, "nobody listens there")
+		in(3)
+		s, ok = tc.take()
+		require.True(tc.t, ok)
+		require.Equal(tc.t, SYN|ACK, s.flags)
 	})
 	bubble(t, "deadline", Config{}, func(tc *testConn) {
 		tc.listen(plain)

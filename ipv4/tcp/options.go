@@ -73,10 +73,11 @@ func (c *Conn) SetReadBuffer(bytes int) error {
 	})
 }
 
-// SetWriteBuffer sets how many bytes may wait for acknowledgement at most.
+// SetWriteBuffer sets how many bytes may wait for acknowledgement. Without it
+// that is twice the congestion window, at most Config.SendBuffer.
 func (c *Conn) SetWriteBuffer(bytes int) error {
 	return c.set(func() {
-		c.snd.limit = max(bytes, minBuffer)
+		c.snd.limit, c.snd.fixed = max(bytes, minBuffer), true
 		c.writable.Broadcast()
 	})
 }

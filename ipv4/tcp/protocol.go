@@ -131,7 +131,8 @@ func (pr *Protocol) deliver(s *segment, p *link.Packet) {
 			return
 		}
 	}
-	if l := pr.demux.listener(s.key.laddr, s.key.lport); l != nil {
+	l := pr.demux.listener(s.key.laddr, s.key.lport)
+	if l != nil && (l.config.Interface == 0 || l.config.Interface == p.In) {
 		l.input(s, p, iss)
 		return
 	}

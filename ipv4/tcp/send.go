@@ -15,13 +15,28 @@ type sender struct {
 	small   Seq // end of the last segment sent that was not full
 
 	buf   sendBuffer
-	limit int // bytes the buffer takes
+	limit int  // bytes the buffer takes at most
+	fixed bool // it takes that many whatever the congestion window
 	fin   bool
 	sent  sentQueue
 }
 
 // start begins at iss with nothing sent.
 func (s *sender) start(iss Seq) { s.iss, s.una, s.nxt, s.small = iss, iss, iss, iss }
+
+// minSendBuffer is what the buffer takes however small the congestion window.
+const minSendBuffer = 64 << 10
+
+// capacity returns how many bytes the buffer takes now: unless the user has
+// said, twice the congestion window, so that one is there to send while the
+// other is in flight, and slow peers hold no memory (Linux's
+// tcp_sndbuf_expand).
+func (s *sender) capacity(cwnd int) int {
+	if s.fixed {
+		return s.limit
+	}
+	return min(s.limit, max(minSendBuffer, 2*cwnd))
+}
 
 // defaultMSS is what a peer accepts that says nothing (RFC 9293 section 3.7.1).
 const defaultMSS = 536

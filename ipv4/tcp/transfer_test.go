@@ -88,3 +88,37 @@ func TestTransfer(t *testing.T) {
 		})
 	}
 }
+
+// TestTransferSockets moves data over connections of unusual shape.
+func TestTransferSockets(t *testing.T) {
+	for name, sc := range map[string]SocketConfig{
+		"tiny MSS":         {MSS: 64},
+		"no timestamps":    {NoTimestamps: true},
+		"no scaling":       {NoScaling: true},
+		"Nagle":            {Nagle: true},
+		"small buffers":    {ReceiveBuffer: 4096, SendBuffer: 4096},
+		"small receiver":   {ReceiveBuffer: 6000, NoScaling: true},
+		"everything small": {ReceiveBuffer: 4096, SendBuffer: 4096, MSS: 300, NoScaling: true, NoTimestamps: true, Nagle: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newTestPair(t, faults{delay: 2 * time.Millisecond, loss: 0.02, dup: 0.01, reorder: 0.01}, 3, Config{})
+				defer p.close(t)
+				client, server := p.connect(t, sc)
+				const size = 100_000
+				want := sha256.New()
+				go func() {
+					io.Copy(client, io.TeeReader(pattern(9, size), want))
+					client.CloseWrite()
+				}()
+				got := sha256.New()
+				n, err := io.Copy(got, server)
+				require.NoError(t, err)
+				require.EqualValues(t, size, n)
+				require.Equal(t, want.Sum(nil), got.Sum(nil))
+				client.Close()
+				server.Close()
+			})
+		})
+	}
+}
