@@ -1,6 +1,34 @@
 package ipv4
 
-import "github.com/tapstack/tapstack/link"
+import (
+	"net/netip"
+	"syscall"
+
+	"github.com/tapstack/tapstack/link"
+)
+
+// Handler is a transport protocol.
+type Handler struct {
+	// Input takes p, a whole datagram for this host: its front is at the
+	// transport header, its back at the end of the data, NetworkHeader is set.
+	Input func(h Header, p *link.Packet)
+	// Error is told of an ICMP error that claims to be about a packet of ours.
+	// For TypeUnreachable with CodeFragNeeded a transport that finds the claim to
+	// be true calls UpdatePathMTU. Error may be nil.
+	Error func(e TransportError)
+}
+
+// TransportError is an ICMP error as a transport sees it. Payload and
+// Inner.Options are borrowed until the handler returns.
+type TransportError struct {
+	Type, Code uint8
+	Info       uint32     // the error's second word: next-hop MTU, pointer, gateway
+	From       netip.Addr // who reported it
+	Inner      Header     // of the packet that the error is about: Inner.Src is ours
+	Payload    []byte     // start of that packet's data, at least 8 bytes
+	Errno      syscall.Errno
+	Hard       bool // ends a connection, if its protocol believes it (RFC 1122, section 4.2.3.9)
+}
 
 // Handle registers the transport of a protocol number, replacing another.
 func (pr *Protocol) Handle(protocol uint8, h Handler) { pr.handlers[protocol].Store(&h) }
@@ -32,30 +60,4 @@ func (pr *Protocol) DeliverError(e TransportError) {
 	if to := pr.handlers[e.Inner.Protocol].Load(); to != nil && to.Error != nil {
 		to.Error(e)
 	}
-}
-
-// HandleErrors registers who sends ICMP errors: fn borrows the packet that the
-// error is about, whose NetworkHeader is set.
-func (pr *Protocol) HandleErrors(fn func(p *link.Packet, m ErrorMessage)) { pr.reporter.Store(&fn) }
-
-// ReportError sends the ICMP error m about p, if the rules allow one, and drops
-// p under m.Reason. It takes p, whose NetworkHeader must be set and whose front
-// may be anywhere.
-func (pr *Protocol) ReportError(p *link.Packet, m ErrorMessage) {
-	pr.report(p, m)
-	pr.drop(p, m.Reason)
-}
-
-func (pr *Protocol) report(p *link.Packet, m ErrorMessage) {
-	if fn := pr.reporter.Load(); fn != nil {
-		(*fn)(p, m)
-	}
-}
-
-// Unreachable reports a packet whose next hop could not be resolved: ICMP host
-// unreachable to its sender (RFC 1122 section 3.2.2.1), which for one of our own
-// comes back as EHOSTUNREACH. It takes p, whose front is at the IPv4 header.
-func (pr *Protocol) Unreachable(p *link.Packet) {
-	p.SetNetworkHeader()
-	pr.ReportError(p, ErrorMessage{Type: TypeUnreachable, Code: CodeHostUnreachable, Reason: link.NeighFailed})
 }

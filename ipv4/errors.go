@@ -29,3 +29,29 @@ type ErrorMessage struct {
 	// Reason is what the packet that the error is about is counted under.
 	Reason link.DropReason
 }
+
+// HandleErrors registers who sends ICMP errors: fn borrows the packet that the
+// error is about, whose NetworkHeader is set.
+func (pr *Protocol) HandleErrors(fn func(p *link.Packet, m ErrorMessage)) { pr.reporter.Store(&fn) }
+
+// ReportError sends the ICMP error m about p, if the rules allow one, and drops
+// p under m.Reason. It takes p, whose NetworkHeader must be set and whose front
+// may be anywhere.
+func (pr *Protocol) ReportError(p *link.Packet, m ErrorMessage) {
+	pr.report(p, m)
+	pr.drop(p, m.Reason)
+}
+
+func (pr *Protocol) report(p *link.Packet, m ErrorMessage) {
+	if fn := pr.reporter.Load(); fn != nil {
+		(*fn)(p, m)
+	}
+}
+
+// Unreachable reports a packet whose next hop could not be resolved: ICMP host
+// unreachable to its sender (RFC 1122 section 3.2.2.1), which for one of our own
+// comes back as EHOSTUNREACH. It takes p, whose front is at the IPv4 header.
+func (pr *Protocol) Unreachable(p *link.Packet) {
+	p.SetNetworkHeader()
+	pr.ReportError(p, ErrorMessage{Type: TypeUnreachable, Code: CodeHostUnreachable, Reason: link.NeighFailed})
+}

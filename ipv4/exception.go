@@ -21,6 +21,7 @@ const (
 	// redirectExpires is how long a redirect is believed (net.ipv4.route.gc_timeout).
 	redirectExpires = 300 * time.Second
 	// minPathMTU is the least MTU that is believed (net.ipv4.route.min_pmtu).
+	// Below it packets leave without DF, for routers to cut up.
 	minPathMTU = 552
 )
 
@@ -30,6 +31,7 @@ type exception struct {
 	dst            netip.Addr
 	mtu            int
 	mtuUntil       time.Time
+	locked         bool // the true MTU is smaller still
 	gateway        netip.Addr
 	gatewayUntil   time.Time
 	gatewayThrough *Interface
@@ -63,7 +65,7 @@ func (x *exceptions) apply(dst netip.Addr, c clock.Clock, path *Path) {
 		}
 		now := c.Now()
 		if e.mtu != 0 && now.Before(e.mtuUntil) {
-			path.MTU = min(path.MTU, e.mtu)
+			path.MTU, path.locked = min(path.MTU, e.mtu), e.locked
 		}
 		if e.gateway.IsValid() && now.Before(e.gatewayUntil) && e.gatewayThrough == path.Interface {
 			path.Gateway = e.gateway
@@ -108,14 +110,21 @@ func (x *exceptions) clear() {
 
 // UpdatePathMTU notes that packets to dst longer than mtu bytes do not get
 // through (RFC 1191). An MTU that is not smaller than what is known changes
-// nothing; one below 552 bytes counts as that. Package icmp calls it.
+// nothing; for one below 552 bytes packets are sent without DF from then on. A
+// transport calls it that has found such an error to be about a packet of its own
+// (RFC 5927, section 7).
 func (pr *Protocol) UpdatePathMTU(dst netip.Addr, mtu int) {
 	path, errno := pr.outputPath(dst, netip.Addr{}, 0)
 	if errno != 0 || path.Type != Unicast || mtu >= path.MTU {
 		return
 	}
 	until := pr.config.Clock.Now().Add(mtuExpires)
-	pr.exceptions.change(dst, func(e *exception) { e.mtu, e.mtuUntil = max(mtu, minPathMTU), until })
+	pr.exceptions.change(dst, func(e *exception) {
+		e.mtu, e.mtuUntil, e.locked = mtu, until, mtu < minPathMTU
+		if e.locked {
+			e.mtu = min(path.MTU, minPathMTU)
+		}
+	})
 }
 
 // Redirect notes that from, a gateway, wants packets to dst to go by another

@@ -26,6 +26,11 @@ func TestPathMTU(t *testing.T) {
 		require.Equal(t, 1400, h.path("8.8.8.8").MTU, "never up by ICMP (RFC 1191 section 6.3)")
 		h.UpdatePathMTU(addr("8.8.8.8"), 68)
 		require.Equal(t, 552, h.path("8.8.8.8").MTU, "min_pmtu")
+		for _, want := range []bool{true, false} {
+			h.clear()
+			require.NoError(t, h.Output(segment(8), Send{Dst: addr("8.8.8.8"), DF: true, Want: want}))
+			require.Equal(t, !want, h.sent[0].h.DF, "below min_pmtu without DF, unless it was insisted on")
+		}
 		h.UpdatePathMTU(addr("10.0.0.255"), 600)
 		require.Equal(t, 1500, h.path("10.0.0.255").MTU)
 		time.Sleep(599 * time.Second)

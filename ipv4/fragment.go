@@ -1,6 +1,10 @@
 package ipv4
 
-import "github.com/tapstack/tapstack/link"
+import (
+	"net/netip"
+
+	"github.com/tapstack/tapstack/link"
+)
 
 // fragment cuts p, a packet with header h longer than mtu, into packets that are
 // not (RFC 791, section 3.2). It takes p, which becomes the first piece. p may be
@@ -33,4 +37,22 @@ func fragment(h Header, p *link.Packet, mtu int) link.Queue {
 		pieces.Queue(q)
 	}
 	return pieces
+}
+
+// transmitFragments is transmit for a packet longer than the path's MTU.
+func (pr *Protocol) transmitFragments(path Path, dst netip.Addr, p *link.Packet) error {
+	h, err := Parse(p.Bytes())
+	if err != nil {
+		pr.drop(p, link.IPInHdr)
+		return err
+	}
+	pieces := fragment(h, p, path.MTU)
+	pr.stats.FragOKs.Add(1)
+	pr.stats.FragCreates.Add(uint64(pieces.Len()))
+	for piece := pieces.Pop(); piece != nil; piece = pieces.Pop() {
+		if e := path.Interface.config.Neighbours.Output(path.NextHop(dst), piece); e != nil && err == nil {
+			err = e
+		}
+	}
+	return err
 }

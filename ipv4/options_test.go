@@ -71,36 +71,3 @@ func TestEchoOptions(t *testing.T) {
 	require.Equal(t, []byte{7, 7, 8, 1, 2, 3, 4, 68, 4, 5, 0}, EchoOptions(nil, []byte{1, 148, 4, 0, 0, 7, 7, 8, 1, 2, 3, 4, 1, 68, 4, 5, 0, 0, 7, 7}))
 	require.Empty(t, EchoOptions(nil, []byte{7, 9, 0, 0}))
 }
-
-func TestIdents(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newTestHost(t)
-		id := func(dst string) uint16 {
-			return h.idents.choose(addr("10.0.0.2"), addr(dst), 17, h.config.Clock.Now())
-		}
-		first := id("10.0.0.9")
-		require.Equal(t, first+1, id("10.0.0.9"), "in the same tick one after the other")
-		require.NotEqual(t, first+2, id("10.0.0.8"), "another destination counts on its own")
-		seen := make(map[uint16]bool)
-		for range 65536 {
-			n := id("10.0.0.9")
-			require.False(t, seen[n], "RFC 6864: no repetition within 65536")
-			seen[n] = true
-		}
-	})
-}
-
-func TestGroups(t *testing.T) {
-	h := newTestHost(t)
-	g := addr("239.1.2.3")
-	require.NoError(t, h.JoinGroup(2, g))
-	require.NoError(t, h.JoinGroup(2, g))
-	require.NoError(t, h.LeaveGroup(2, g))
-	require.True(t, h.t0.member(g))
-	require.NoError(t, h.LeaveGroup(2, g))
-	require.False(t, h.t0.member(g))
-	require.Error(t, h.LeaveGroup(2, g))
-	require.Error(t, h.JoinGroup(2, addr("10.0.0.1")))
-	require.Error(t, h.JoinGroup(9, g))
-	require.True(t, h.t0.member(addr("224.0.0.1")))
-}

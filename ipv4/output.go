@@ -49,6 +49,7 @@ func (pr *Protocol) OutputBy(path Path, p *link.Packet, s Send) error {
 		pr.drop(p, link.PktTooBig)
 		return fmt.Errorf("ipv4: packet of %d bytes to %v, at most %d with options of 40: %w", h.TotalLen, s.Dst, MaxPacketLen, syscall.EMSGSIZE)
 	}
+	h.DF = h.DF && !(s.Want && path.locked)
 	if h.DF && h.TotalLen > path.MTU {
 		if !s.Want {
 			pr.stats.FragFails.Add(1)
@@ -76,11 +77,11 @@ func (pr *Protocol) OutputBy(path Path, p *link.Packet, s Send) error {
 	switch path.Type {
 	case Broadcast:
 		pr.stats.OutBcastPkts.Add(1)
-		pr.loop(path, h.Dst, p)
+		pr.loop(path, p)
 	case Multicast:
 		pr.stats.OutMcastPkts.Add(1)
 		if path.member {
-			pr.loop(path, h.Dst, p)
+			pr.loop(path, p)
 		}
 	}
 	return pr.transmit(path, h.Dst, p)
@@ -88,13 +89,14 @@ func (pr *Protocol) OutputBy(path Path, p *link.Packet, s Send) error {
 
 // loop gives this host its own copy of a packet to everybody (RFC 1112, section
 // 6.1; RFC 919, section 5). It borrows p.
-func (pr *Protocol) loop(path Path, dst netip.Addr, p *link.Packet) {
+func (pr *Protocol) loop(path Path, p *link.Packet) {
 	lo := pr.interfaces.Load().loopback
 	if lo == nil || !lo.Up() || path.Interface == lo {
 		return
 	}
-	// A copy that is lost is counted where that happens.
-	_ = lo.config.Neighbours.Output(dst, p.Copy())
+	// On the loopback interface our neighbour is ourselves. A copy that is lost
+	// is counted where that happens.
+	_ = lo.config.Neighbours.Output(path.Src, p.Copy())
 }
 
 // transmit takes a packet, complete and routed, to its next hop.
@@ -103,21 +105,4 @@ func (pr *Protocol) transmit(path Path, dst netip.Addr, p *link.Packet) error {
 		return pr.transmitFragments(path, dst, p)
 	}
 	return path.Interface.config.Neighbours.Output(path.NextHop(dst), p)
-}
-
-func (pr *Protocol) transmitFragments(path Path, dst netip.Addr, p *link.Packet) error {
-	h, err := Parse(p.Bytes())
-	if err != nil {
-		pr.drop(p, link.IPInHdr)
-		return err
-	}
-	pieces := fragment(h, p, path.MTU)
-	pr.stats.FragOKs.Add(1)
-	pr.stats.FragCreates.Add(uint64(pieces.Len()))
-	for piece := pieces.Pop(); piece != nil; piece = pieces.Pop() {
-		if e := path.Interface.config.Neighbours.Output(path.NextHop(dst), piece); e != nil && err == nil {
-			err = e
-		}
-	}
-	return err
 }

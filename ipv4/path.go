@@ -26,6 +26,8 @@ type Path struct {
 
 	// redirect says that the sender could have asked Gateway itself.
 	redirect bool
+	// locked says that MTU is a guess, and DF is not to be set.
+	locked bool
 	// member says that we belong to the multicast group.
 	member bool
 }
