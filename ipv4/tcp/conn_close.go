@@ -54,11 +54,8 @@ func (c *Conn) closeLocked(now time.Time) {
 // (RFC 9293 section 3.10.4).
 func (c *Conn) finishLocked(now time.Time) {
 	switch c.state {
-	case SynReceived, Established:
+	case Established:
 		c.snd.fin = true
-		if c.state == SynReceived {
-			return // FIN-WAIT-1 comes with the handshake's last ACK
-		}
 		c.setStateLocked(FinWait1)
 	case CloseWait:
 		c.snd.fin = true

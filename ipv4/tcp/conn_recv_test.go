@@ -77,6 +77,25 @@ func TestACKs(t *testing.T) {
 		tc.want("ACK of all", seg{flags: ACK, seq: 1, ack: 4001})
 		tc.read(bytesOf('a', 1000) + bytesOf('b', 3000))
 	})
+	bubble(t, "partly old data", Config{}, func(tc *testConn) {
+		tc.active(plain)
+		tc.deliver(seg{flags: ACK, seq: 1, ack: 1, data: "hello"})
+		tc.want("ACK", seg{flags: ACK, seq: 1, ack: 6})
+		tc.deliver(seg{flags: ACK, seq: 3, ack: 1, data: "llo world"})
+		tc.want("ACK", seg{flags: ACK, seq: 1, ack: 12})
+		tc.deliver(seg{flags: ACK | FIN, seq: 6, ack: 1, data: " world"})
+		tc.want("only the FIN is new", seg{flags: ACK, seq: 1, ack: 13})
+		tc.read("hello world")
+		tc.wantState(CloseWait)
+	})
+	bubble(t, "the same past a gap twice", Config{}, func(tc *testConn) {
+		tc.active(plain)
+		for range 2 {
+			tc.deliver(seg{flags: ACK, seq: 6, ack: 1, data: "world"})
+			tc.want("duplicate ACK", seg{flags: ACK, seq: 1, ack: 1})
+		}
+		require.EqualValues(tc.t, 1, tc.pr.Stats()["TcpExtTCPOFODrop"])
+	})
 	bubble(t, "overlapping segments", Config{}, func(tc *testConn) {
 		tc.active(plain)
 		tc.deliver(seg{flags: ACK, seq: 4, ack: 1, data: "defg"})
@@ -110,6 +129,16 @@ func TestReceiveWindow(t *testing.T) {
 		tc.want("window update", seg{flags: ACK, seq: 1, ack: 8001, win: 1000})
 		tc.readN(7000)
 		tc.want("window update", seg{flags: ACK, seq: 1, ack: 8001, win: 8000})
+	})
+	bubble(t, "SetReadBuffer", Config{}, func(tc *testConn) {
+		tc.active(SocketConfig{NoTimestamps: true, NoScaling: true, ReceiveBuffer: 4096})
+		require.Equal(tc.t, 4096, tc.conn.Info().RcvWnd)
+		require.NoError(tc.t, tc.conn.SetReadBuffer(1<<30))
+		require.Equal(tc.t, 6<<20, tc.conn.rcv.limit)
+		tc.want("window update", seg{flags: ACK, seq: 1, ack: 1, win: 65535})
+		require.NoError(tc.t, tc.conn.SetReadBuffer(5000))
+		tc.deliver(seg{flags: ACK, seq: 1, ack: 1, data: bytesOf('a', 1000)})
+		tc.want("the right edge never moves left", seg{flags: ACK, seq: 1, ack: 1001, win: 64535})
 	})
 	bubble(t, "data past the window is cut", Config{}, func(tc *testConn) {
 		tc.active(small)

@@ -351,6 +351,23 @@ func TestKeepAlive(t *testing.T) {
 		_, err := tc.conn.Read(make([]byte, 1))
 		require.ErrorIs(tc.t, err, syscall.ETIMEDOUT)
 	})
+	bubble(t, "SetKeepAlivePeriod", Config{}, func(tc *testConn) {
+		tc.active(plain)
+		require.NoError(tc.t, tc.conn.SetKeepAlivePeriod(time.Second))
+		tc.advance(time.Minute)
+		tc.wantIdle("still off")
+		require.NoError(tc.t, tc.conn.SetKeepAlive(true))
+		tc.want("long idle", seg{flags: ACK, seq: 0, ack: 1})
+		tc.advance(time.Second)
+		tc.want("probe", seg{flags: ACK, seq: 0, ack: 1})
+		tc.deliver(seg{flags: ACK, seq: 1, ack: 1})
+		tc.write("x")
+		tc.want("data", seg{flags: ACK, seq: 1, ack: 1, data: "x"})
+		tc.advance(1100 * time.Millisecond)
+		for s, ok := tc.take(); ok; s, ok = tc.take() {
+			require.Equal(tc.t, "x", s.data, "retransmission instead of probes")
+		}
+	})
 	bubble(t, "peer that answers", Config{}, func(tc *testConn) {
 		tc.active(SocketConfig{NoTimestamps: true, KeepAlive: k})
 		for range 20 {
@@ -460,6 +477,60 @@ func TestICMP(t *testing.T) {
 		require.Equal(tc.t, 512, tc.conn.Info().SndMSS)
 		tc.write("x")
 		require.False(tc.t, tc.want("data", seg{flags: ACK, seq: 1, ack: 1, data: "x"}).df)
+	})
+	bubble(t, "an unreachable message undoes a doubling of the timeout, RFC 6069", Config{}, func(tc *testConn) {
+		tc.active(plain)
+		tc.write("x")
+		data := seg{flags: ACK, seq: 1, ack: 1, data: "x"}
+		tc.want("data", data)
+		rto := tc.conn.Info().RTO
+		report(tc, unreachable, 1)
+		tc.wantIdle("not a retransmission")
+		tc.advance(rto)
+		tc.want("retransmission", data)
+		tc.advance(rto / 2)
+		report(tc, unreachable, 1)
+		require.Zero(tc.t, tc.conn.Info().Backoff)
+		tc.advance(rto/2 - 1)
+		tc.wantIdle("not yet")
+		tc.advance(1)
+		tc.want("retransmission", data)
+		tc.advance(rto * 3 / 2)
+		report(tc, unreachable, 1)
+		tc.want("the shorter timeout is over", data)
+	})
+	bubble(t, "SYN-RECEIVED", Config{}, func(tc *testConn) {
+		tc.state(SynReceived)
+		hard := ipv4.TransportError{Type: ipv4.TypeUnreachable, Code: ipv4.CodePortUnreachable, Errno: syscall.ECONNREFUSED, Hard: true}
+		report(tc, hard, 0)
+		tc.wantState(SynReceived)
+		report(tc, unreachable, 1)
+		tc.wantState(SynReceived)
+		report(tc, unreachable, 0)
+		tc.wantState(Closed)
+		require.Zero(tc.t, tc.half())
+	})
+	bubble(t, "others are ignored", Config{}, func(tc *testConn) {
+		tc.active(plain)
+		report(tc, ipv4.TransportError{Type: ipv4.TypeRedirect}, 1)
+		tc.ip.handler.Error(ipv4.TransportError{Payload: []byte("short")})
+		require.NoError(tc.t, tc.conn.Info().SoftError)
+		require.NoError(tc.t, tc.conn.Abort())
+		report(tc, unreachable, 1)
+	})
+	bubble(t, "the interface's MTU falls", Config{}, func(tc *testConn) {
+		tc.active(plain)
+		tc.mu.Lock()
+		tc.fail = syscall.EMSGSIZE
+		tc.mu.Unlock()
+		tc.ip.mtu = 840
+		tc.write(bytesOf('a', 1000))
+		require.Equal(tc.t, 800, tc.conn.Info().SndMSS)
+		tc.mu.Lock()
+		tc.fail = nil
+		tc.mu.Unlock()
+		tc.advance(time.Second)
+		tc.want("in smaller segments", seg{flags: ACK, seq: 1, ack: 1, data: bytesOf('a', 800)})
 	})
 	bubble(t, "no route when connecting", Config{}, func(tc *testConn) {
 		tc.fail = syscall.EHOSTUNREACH

@@ -66,6 +66,15 @@ func TestHandshake(t *testing.T) {
 		tc.read("hello")
 		tc.wantState(CloseWait)
 	})
+	bubble(t, "active, data and FIN with the SYN-ACK", Config{}, func(tc *testConn) {
+		done := tc.dial(plain)
+		tc.want("SYN", seg{flags: SYN})
+		tc.deliver(seg{flags: SYN | ACK | FIN, ack: 1, mss: 1000, data: "hello"})
+		require.NoError(tc.t, <-done)
+		tc.want("ACK of everything", seg{flags: ACK, seq: 1, ack: 7})
+		tc.read("hello")
+		tc.wantState(CloseWait)
+	})
 	bubble(t, "simultaneous open", Config{}, func(tc *testConn) {
 		// RFC 9293 figure 8.
 		done := tc.dial(plain)

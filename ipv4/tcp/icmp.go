@@ -60,7 +60,28 @@ func (c *Conn) icmpError(e *ipv4.TransportError, seq Seq) {
 		// "Soft" all: a connection that works is not ended by what anybody
 		// can forge (RFC 5927 section 5.2).
 		c.softErr = e.Errno
+		if e.Type == ipv4.TypeUnreachable && (e.Code == ipv4.CodeNetUnreachable || e.Code == ipv4.CodeHostUnreachable) {
+			c.revertBackoffLocked(now, seq)
+		}
 	}
+}
+
+// revertBackoffLocked undoes one doubling of the timeout for each unreachable
+// message about a retransmission: it was lost for lack of a path, not to
+// congestion, and the path may be back any time (RFC 6069, Linux's
+// tcp_ld_RTO_revert).
+func (c *Conn) revertBackoffLocked(now time.Time, seq Seq) {
+	if seq != c.snd.una || c.retries == 0 || c.rto.backoff == 0 || c.snd.sent.len() == 0 {
+		return
+	}
+	c.rto.backoff--
+	at := c.pr.epoch.Add(c.snd.sent.at(0).at + c.rto.current())
+	if now.Before(at) {
+		c.timers.set(timerRTO, at)
+		return
+	}
+	c.retransmissionTimeoutLocked(now)
+	c.outputLocked(now)
 }
 
 // setPMTULocked follows a path MTU of mtu bytes. A router before RFC 1191 says 0.

@@ -36,12 +36,6 @@ func (s State) synchronized() bool { return s >= Established }
 // sendsData reports whether the user may still add to the stream.
 func (s State) sendsData() bool { return s == Established || s == CloseWait }
 
-// finQueued reports whether the user has closed the sending side: the FIN is
-// somewhere between the send buffer and its acknowledgement.
-func (s State) finQueued() bool {
-	return s == FinWait1 || s == FinWait2 || s == Closing || s == LastAck || s == TimeWait
-}
-
 // receivesData reports whether the peer's stream is still open.
 func (s State) receivesData() bool {
 	return s == Established || s == FinWait1 || s == FinWait2

@@ -1,6 +1,9 @@
 package tcp
 
 import (
+	"context"
+	"net/netip"
+	"syscall"
 	"testing"
 	"time"
 
@@ -80,6 +83,37 @@ func TestTimeWait(t *testing.T) {
 		tc.read("last words")
 		require.NoError(tc.t, tc.conn.Close())
 		tc.wantIdle("long gone")
+	})
+	bubble(t, "Dial takes the place of an old one", Config{}, func(tc *testConn) {
+		laddr, raddr := netip.MustParseAddrPort("10.0.0.1:4000"), netip.MustParseAddrPort("10.0.0.2:80")
+		done := make(chan error, 1)
+		dial := func() {
+			c, err := tc.pr.Dial(context.Background(), laddr, raddr, SocketConfig{})
+			tc.conn = c
+			done <- err
+		}
+		go dial()
+		syn := tc.want("SYN", seg{flags: SYN})
+		tc.deliver(seg{flags: SYN | ACK, ack: 1, ts: 1000, ecr: syn.ts})
+		require.NoError(tc.t, <-done)
+		require.NoError(tc.t, tc.conn.Close())
+		tc.deliver(seg{flags: FIN | ACK, seq: 1, ack: 2, ts: 1000, ecr: syn.ts})
+		require.NotNil(tc.t, tc.pr.demux.lookup(tc.key).tw)
+		for _, ok := tc.take(); ok; _, ok = tc.take() {
+		}
+		go dial()
+		require.ErrorIs(tc.t, <-done, syscall.EADDRINUSE, "its timestamps prove nothing yet")
+		tc.advance(2 * time.Second)
+		old := tc.iss
+		tc.haveISS = false
+		go dial()
+		tc.want("SYN", seg{flags: SYN})
+		require.Equal(tc.t, old.Add(2+0xffff+2), tc.iss)
+		require.EqualValues(tc.t, 1, tc.pr.Stats()["TcpExtTWRecycled"])
+		tc.advance(2 * time.Minute)
+		require.NotNil(tc.t, tc.pr.demux.lookup(tc.key).conn, "the old one's end takes nothing along")
+		tc.deliver(seg{flags: RST | ACK, ack: 1})
+		require.Error(tc.t, <-done)
 	})
 	bubble(t, "no more than tcp_max_tw_buckets", Config{MaxTimeWait: 2}, func(tc *testConn) {
 		tc.listen(plain)
