@@ -204,3 +204,31 @@ func TestGCTimeBudget(t *testing.T) {
 	require.Zero(t, removed%gcBudgetEvery)
 	require.Zero(t, table.collector.lastFlush.Load(), "an incomplete run does not count as one")
 }
+
+func TestForcedGCYouth(t *testing.T) {
+	inBubble(t, Config{Limits: &Limits{Thresh1: 1, Thresh2: 1, Thresh3: 2}}, func(b *bed) { // GC-7
+		b.hear(1, 2)
+		b.pass(5 * time.Second)
+		require.Equal(t, 1, b.hear(3, 3), "changed 5 s ago is young")
+		b.pass(1)
+		require.Zero(t, b.hear(3, 3))
+	})
+}
+
+func TestCollectorCursor(t *testing.T) {
+	// What goes while a forced run is between two entries does not stop it.
+	var c collector
+	var e [4]entry
+	for i := range e {
+		c.add(&e[i])
+	}
+	c.rewind()
+	require.Same(t, &e[0], c.next())
+	c.remove(&e[1])
+	c.remove(&e[0])
+	require.Same(t, &e[2], c.next())
+	c.remove(&e[3])
+	require.Nil(t, c.next())
+	require.EqualValues(t, 1, c.count.Load())
+	require.Same(t, c.oldest, c.newest)
+}

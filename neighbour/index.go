@@ -115,11 +115,9 @@ func (x *index) rebuildLocked(hashOf func(uint64) uint64) *[]slot {
 	return &slots
 }
 
-// removeLocked takes out the entry for key.
+// removeLocked takes out the entry for key, whose word says that it is dead.
 func (x *index) removeLocked(hash, key uint64) {
-	s := x.find(hash, key)
-	s.word.Store(0)
-	s.entry.Store(nil)
+	x.find(hash, key).entry.Store(nil)
 	x.live--
 	if x.live == 0 {
 		x.slots.Store(nil) // gives the memory back

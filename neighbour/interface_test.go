@@ -69,6 +69,21 @@ func TestInterfaceEvents(t *testing.T) {
 	}
 }
 
+func TestNoARPFlag(t *testing.T) {
+	inBubble(t, Config{}, func(b *bed) { // NUD-54, ENT-11c
+		require.NoError(t, b.setAddr(Permanent, macA, 0))
+		b.table.SetNoARP(1, false)
+		require.Equal(t, Permanent, b.info().State, "nothing changed")
+		b.table.SetNoARP(1, true)
+		b.send(1, 1)
+		b.want("frame 1 to 1")
+		require.Equal(t, NoARP, b.info().State)
+		b.table.SetNoARP(1, false)
+		b.send(2, 2)
+		require.Equal(t, Incomplete, b.info().State)
+	})
+}
+
 func TestDownInterface(t *testing.T) {
 	inBubble(t, Config{}, func(b *bed) { // L3-8
 		b.table.SetUp(1, false)

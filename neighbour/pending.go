@@ -28,8 +28,13 @@ func (e *entry) enqueueLocked(p *link.Packet, limit int) (dropped link.Queue) {
 func (s *shard) drain(e *entry, batch link.Queue) {
 	for batch.Len() > 0 {
 		for p := batch.Pop(); p != nil; p = batch.Pop() {
-			// The address as it is now: it may change while this runs.
-			e.iface.transmit(p, e.load())
+			// As the entry is now: it may move or fail while this runs, even go.
+			w := e.load()
+			if w&deadBit != 0 || !w.state().Valid() {
+				s.table.drops.Drop(p, link.NeighFailed)
+				continue
+			}
+			e.iface.transmit(p, w)
 		}
 		s.mu.Lock()
 		if e.load().state().Valid() {

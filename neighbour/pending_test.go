@@ -117,3 +117,47 @@ func TestOrderAcrossResolution(t *testing.T) {
 	}
 	require.Zero(t, link.LivePackets())
 }
+
+// TestOneDrainer: a second resolution, while what waited for the first one is
+// still being sent, leaves the rest to whoever is at it (UPD-11).
+func TestOneDrainer(t *testing.T) {
+	inBubble(t, Config{}, func(b *bed) {
+		b.iface.link = writerFunc(func(p *link.Packet) error {
+			first := p.Bytes()[17] == 1
+			err := b.Write(p)
+			if first {
+				require.NoError(t, b.set(Failed, 0))
+				b.send(3, 3)
+				require.NoError(t, b.reply(macB, 0))
+				b.send(4, 4)
+			}
+			return err
+		})
+		b.send(1, 2)
+		require.NoError(t, b.reply(macA, 0))
+		b.send(5, 5)
+		b.want("ask 192.0.2.9 broadcast head 1; frame 1 to a; ask 192.0.2.9 broadcast head 3; frame 2 to b; frame 3 to b; frame 4 to b; frame 5 to b")
+	})
+}
+
+// TestDrainStops: what waits when the entry fails meanwhile is reported.
+func TestDrainStops(t *testing.T) {
+	inBubble(t, Config{}, func(b *bed) {
+		b.iface.link = writerFunc(func(p *link.Packet) error {
+			first := p.Bytes()[17] == 1
+			err := b.Write(p)
+			if first {
+				b.send(3, 3)
+				require.NoError(t, b.set(Incomplete, 0))
+				b.send(4, 4)
+				require.NoError(t, b.set(Failed, 0))
+			}
+			return err
+		})
+		b.send(1, 2)
+		require.NoError(t, b.reply(macA, 0))
+		b.want("ask 192.0.2.9 broadcast head 1; frame 1 to a; unreachable 3; unreachable 4")
+		require.EqualValues(t, 1, b.drops.Count(link.NeighFailed), "packet 2, as Linux drops what is left")
+		b.wantState(Failed)
+	})
+}

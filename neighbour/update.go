@@ -167,7 +167,7 @@ func (n *nud) update(u news, now instant, c *tunables) (o outcome) {
 		o.do |= StoreLLAddr
 		o.notify = true
 	}
-	if state != old && !old.Valid() {
+	if !old.Valid() {
 		o.do |= Flush
 	}
 	return n.finish(u, o, router)
