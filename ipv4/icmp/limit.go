@@ -27,6 +27,10 @@ const (
 	// limitBurst is how many messages a destination gets at once (Linux's
 	// XRLIM_BURST_FACTOR).
 	limitBurst = 6
+	// routeErrorCost and routeErrorBurst are net.ipv4.route.error_cost and
+	// error_burst.
+	routeErrorCost  = time.Second
+	routeErrorBurst = 5 * time.Second
 	// limitStep is how often the common bucket is filled.
 	limitStep = 20 * time.Millisecond
 	// limitPeers is how many destinations are remembered, at least; twice as
@@ -57,10 +61,22 @@ func (l *limiter) global(now time.Time, perSecond, burst int, r *rand.Rand) bool
 
 // host takes from the bucket of dst, which gets one message an interval.
 func (l *limiter) host(now time.Time, dst netip.Addr, interval time.Duration) bool {
+	return l.take(now, dst, interval, limitBurst*interval)
+}
+
+// route takes from the same bucket for an error about a missing route, which
+// Linux's ip_error limits before host does: two such errors leave at once, and
+// then one every two seconds.
+func (l *limiter) route(now time.Time, dst netip.Addr) bool {
+	return l.take(now, dst, routeErrorCost, routeErrorBurst)
+}
+
+// take takes cost from the bucket of dst, which holds at most burst.
+func (l *limiter) take(now time.Time, dst netip.Addr, cost, burst time.Duration) bool {
 	t, ok := l.recent[dst]
 	if !ok {
 		if t, ok = l.earlier[dst]; !ok {
-			t = tokens{saved: limitBurst * interval, last: now}
+			t = tokens{saved: burst, last: now}
 		}
 		if len(l.recent) >= limitPeers {
 			l.earlier, l.recent = l.recent, nil
@@ -69,11 +85,11 @@ func (l *limiter) host(now time.Time, dst netip.Addr, interval time.Duration) bo
 			l.recent = make(map[netip.Addr]tokens)
 		}
 	}
-	t.saved = min(t.saved+now.Sub(t.last), limitBurst*interval)
+	t.saved = min(t.saved+now.Sub(t.last), burst)
 	t.last = now
-	allowed := t.saved >= interval
+	allowed := t.saved >= cost
 	if allowed {
-		t.saved -= interval
+		t.saved -= cost
 	}
 	l.recent[dst] = t
 	return allowed

@@ -19,6 +19,9 @@ func (pr *Protocol) sendError(p *link.Packet, m ipv4.ErrorMessage) {
 	if err != nil || !pr.mayReport(p, h, quote) {
 		return
 	}
+	if m.Reason == link.IPInNoRoutes && !pr.allowRoute(h.Src) {
+		return
+	}
 	limited := pr.limited(m.Type, m.Code)
 	in := pr.ip.Interface(p.In)
 	if limited && (in == nil || !in.Loopback()) && !pr.allowGlobal() {
@@ -114,6 +117,13 @@ func (pr *Protocol) allowHost(dst netip.Addr) bool {
 		pr.stats.OutRateLimitHost.Add(1)
 	}
 	return ok
+}
+
+func (pr *Protocol) allowRoute(dst netip.Addr) bool {
+	now := pr.config.Clock.Now()
+	pr.limitMu.Lock()
+	defer pr.limitMu.Unlock()
+	return pr.limiter.route(now, dst)
 }
 
 // allowReply applies the limits to an answer, whose types are not in ratemask

@@ -218,6 +218,26 @@ func TestRateLimits(t *testing.T) {
 			require.Zero(t, h.stats.OutRateLimitHost.Load())
 		})
 	})
+	t.Run("errors about missing routes cost twice", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := newTestHost(t)
+			burst := func(n int) int {
+				h.sent = nil
+				for range n {
+					h.ip.Input(h.t0, packet("10.0.0.9", "192.168.77.1", 17, nil))
+				}
+				return len(h.sent)
+			}
+			require.Equal(t, 2, burst(10))
+			time.Sleep(10 * time.Second)
+			require.Equal(t, 2, burst(10))
+			require.NoError(t, h.SetSysctl("icmp_ratelimit", 0))
+			time.Sleep(10 * time.Second)
+			require.Equal(t, 5, burst(10), "route.error_burst is there without icmp_ratelimit")
+			time.Sleep(time.Second)
+			require.Equal(t, 1, burst(10))
+		})
+	})
 	t.Run("replies only when the mask says so", func(t *testing.T) {
 		h := newTestHost(t)
 		echo := messageOf(Header{Type: TypeEcho}, nil)
