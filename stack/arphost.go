@@ -42,7 +42,14 @@ func (a arpHost) OutputInterface(dst, src netip.Addr) (int, bool) {
 }
 
 func (a arpHost) Addresses(iface int) []arp.Address {
-	addrs := a.ip.Addresses(iface)
+	var addrs []ipv4.Address
+	if iface != 0 {
+		addrs = a.ip.Addresses(iface)
+	} else {
+		for _, i := range a.ip.Interfaces() {
+			addrs = append(addrs, a.ip.Addresses(i.Index())...)
+		}
+	}
 	out := make([]arp.Address, len(addrs))
 	for n, x := range addrs {
 		out[n] = arp.Address{Prefix: x.Prefix, Scope: arp.Scope(x.Scope)}

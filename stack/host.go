@@ -85,7 +85,7 @@ func New(c Config) (*Host, error) {
 	h := &Host{name: c.Name, clock: c.Clock, log: c.Logger, resolver: c.Resolver, started: c.Clock.Now(), conf: devconf.New(), next: 1}
 	h.nics.Store(&[]*Interface{})
 
-	h.ip = ipv4.New(ipv4.Config{Clock: c.Clock, Rand: c.Rand, Drops: &h.drops})
+	h.ip = ipv4.New(ipv4.Config{Clock: c.Clock, Rand: c.Rand, Drops: &h.drops, Conf: h.conf})
 	// The table and ARP need each other; neither calls before an interface
 	// exists.
 	h.neighbours = neighbour.New(neighbour.Config{

@@ -153,11 +153,6 @@ func (h *Host) confValue(scope int, k devconf.Key) value {
 		if !h.conf.Set(scope, k, int32(v)) {
 			return syscall.ENODEV
 		}
-		if d := map[int]string{devconf.All: "all", devconf.Default: "default"}[scope]; d != "" {
-			h.ip.SetConf(d, k.String(), v)
-		} else {
-			h.ip.SetConf(h.ip.Interface(scope).Name(), k.String(), v)
-		}
 		return nil
 	})
 }
