@@ -64,6 +64,8 @@ type Conn struct {
 
 	readDeadline, writeDeadline deadline
 
+	wakeReader, wakeWriter bool // when mu is released
+
 	// Segments leave after mu is released: whoever unlocks with out not empty
 	// and sending not set transmits, in order, until it is.
 	out     link.Queue
@@ -115,13 +117,13 @@ func (c *Conn) lock() { c.mu.Lock() }
 func (c *Conn) unlock() {
 	c.armLocked()
 	if c.sending || c.out.Len() == 0 {
-		c.mu.Unlock()
+		c.releaseLocked()
 		return
 	}
 	c.sending = true
 	for c.out.Len() > 0 {
 		q, s := c.out.Take(), c.sendParamsLocked()
-		c.mu.Unlock()
+		c.releaseLocked()
 		var failed error
 		for p := q.Pop(); p != nil; p = q.Pop() {
 			if err := c.pr.ip.Output(p, s); err != nil {
@@ -139,7 +141,22 @@ func (c *Conn) unlock() {
 	}
 	c.sending = false
 	c.armLocked()
+	c.releaseLocked()
+}
+
+// releaseLocked releases mu and wakes the users that data or room has come for.
+// That is once for everything that happened under the lock, and after it, so
+// that nobody wakes up only to wait for the lock.
+func (c *Conn) releaseLocked() {
+	read, write := c.wakeReader, c.wakeWriter
+	c.wakeReader, c.wakeWriter = false, false
 	c.mu.Unlock()
+	if read {
+		c.readable.Broadcast()
+	}
+	if write {
+		c.writable.Broadcast()
+	}
 }
 
 func (c *Conn) now() time.Time { return c.pr.config.Clock.Now() }

@@ -301,7 +301,7 @@ func (c *Conn) advanceLocked(now time.Time, s *segment) {
 		c.timers.set(timerRTO, now.Add(c.rto.current())) // (5.3)
 	}
 	if c.snd.buf.len() <= c.snd.capacity(c.win.cwnd)*2/3 {
-		c.writable.Broadcast()
+		c.wakeWriter = true
 	}
 }
 
@@ -388,7 +388,7 @@ func (c *Conn) storeLocked(s *segment, p *link.Packet, fin bool) (rest *link.Pac
 	if !moved {
 		c.pr.stats.add(ofoQueue)
 	} else {
-		c.readable.Broadcast()
+		c.wakeReader = true
 	}
 	if gap || !moved {
 		// RFC 5681 section 4.2: at once for what is out of order and for

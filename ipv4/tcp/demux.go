@@ -52,8 +52,8 @@ type listenKey struct {
 }
 
 func (k tuple) shard() uint32 {
-	// Fibonacci hashing; an attacker who fills one shard gains a longer wait
-	// for its lock, no longer chain: the map below is keyed by chance.
+	// Fibonacci hashing. It is no secret, but who aims at one shard gains only
+	// contention for its lock: the map in it hashes with a seed.
 	h := binary.BigEndian.Uint32(k.raddr[:]) ^ uint32(k.rport)<<16 ^ uint32(k.lport)
 	return h * 0x9e3779b1 >> 26
 }
