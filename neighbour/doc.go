@@ -20,14 +20,17 @@
 // The mutex of a shard covers its entries, its index's writers and its deadline
 // heap. Two shards are never locked at once. Under a shard's lock the machine
 // runs and its effects are collected; they are performed, callbacks called and
-// packets written, when it has been released. Locks taken under a shard's lock
-// are leaves: the order of creation (collector), the list of managed entries, a
-// schedule, the event stream. A caller may hold a lock of its own, a TCP
-// connection's for instance, that no callback of Config takes.
+// packets written, when it has been released.
+//
+// Only the mutex of forced collection is taken before a shard's. Taken under a
+// shard's lock, and leaves but for the order given, are those of the collector's
+// list, the list of managed entries, a schedule and then the parameter blocks, and
+// the event stream. A caller may hold a lock of its own, a TCP connection's for
+// instance, that no callback of Config takes.
 //
 // Readers take no lock: an index slot and an entry's word are atomic, and the
-// garbage collector keeps what a reader still looks at (read-copy-update). An
-// entry of which the shard is rebuilding the index stays visible in the old one.
+// garbage collector keeps what a reader still looks at (read-copy-update). While a
+// shard rebuilds its index readers find everything in the old one.
 //
 // # Order of packets
 //

@@ -88,6 +88,10 @@ const (
 	// gcBudget and gcBudgetEvery bound a forced run where the switch says so.
 	gcBudget      = time.Millisecond
 	gcBudgetEvery = 16
+	// gcCandidates bounds a forced run by the entries it looks at, to about the
+	// work that fits into Linux's budget. Unlike time it does not make the
+	// outcome depend on the load, and with Linux's limits it is never reached.
+	gcCandidates = 1 << 14
 	// gcChunk is how many entries a periodic run looks at under one hold of a
 	// shard's lock.
 	gcChunk = 256
@@ -142,8 +146,9 @@ func (t *Table) forcedGCInto(now instant, w *work) (removed int) {
 			removed++
 		}
 		s.mu.Unlock()
-		if t.config.Switches.GCTimeBudget && n%gcBudgetEvery == 0 && t.now().sub(now) > gcBudget {
-			return removed
+		late := t.config.Switches.GCTimeBudget && n%gcBudgetEvery == 0 && t.now().sub(now) > gcBudget
+		if late || n == gcCandidates {
+			return removed // not a complete run: lastFlush stays
 		}
 	}
 	c.lastFlush.Store(int64(now))

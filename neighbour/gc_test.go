@@ -232,3 +232,27 @@ func TestCollectorCursor(t *testing.T) {
 	require.EqualValues(t, 1, c.count.Load())
 	require.Same(t, c.oldest, c.newest)
 }
+
+func TestForcedGCIsBounded(t *testing.T) {
+	v := newTicking()
+	table, _ := benchTable(t, Config{Clock: v.clock()}, &releasing{})
+	defer table.Close()
+	const n = gcCandidates + 1000
+	for k := range n {
+		require.NoError(t, table.Update(1, nth(k), Update{LLAddr: macA, HasLLAddr: true, State: Stale, Flags: Create}))
+	}
+	v.advance(10 * time.Second)
+	table.SetLimits(Limits{Thresh2: 10, Thresh3: n})
+	require.NoError(t, table.Update(1, nth(n), Update{LLAddr: macA, HasLLAddr: true, State: Stale, Flags: Create}))
+	require.EqualValues(t, n+1-gcCandidates, table.Stats().Entries)
+	require.Zero(t, table.collector.lastFlush.Load())
+}
+
+func TestEarlyGC(t *testing.T) {
+	inBubble(t, Config{Switches: Switches{EarlyGC: true}}, func(b *bed) { // TMR-9
+		b.pass(10*time.Second - 1)
+		require.Zero(t, b.table.Stats().PeriodicGCRuns)
+		b.pass(1)
+		require.EqualValues(t, 1, b.table.Stats().PeriodicGCRuns)
+	})
+}

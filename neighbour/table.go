@@ -20,7 +20,7 @@ import (
 type Config struct {
 	Name   string // "arp_cache" when empty
 	Clock  clock.Clock
-	Rand   *rand.Rand // nil: random.Secure()
+	Rand   *rand.Rand // safe for concurrent use; nil: random.Secure()
 	Params *Params    // nil: DefaultParams()
 	Limits *Limits    // nil: DefaultLimits()
 
@@ -62,6 +62,10 @@ type Switches struct {
 	// default, the only switch whose zero value is not Linux's way: what is
 	// collected would depend on the load.
 	GCTimeBudget bool
+	// EarlyGC has the first periodic collection after half of
+	// base_reachable_time, like the later ones, as if the host had been up for
+	// long. In Linux the first one after boot comes after reachable_time.
+	EarlyGC bool
 	// PlainDefaults lets a new interface follow later writes to the default
 	// block of a value that had been written before. In Linux it does not.
 	PlainDefaults bool
@@ -126,6 +130,9 @@ func New(c Config) *Table {
 	t.periodic.clock, t.periodic.now, t.periodic.job = c.Clock, t.now, t.collect
 	t.periodic.due = instant(t.blocks.defaults.load().reachable)
 	t.periodic.period = func() time.Duration { return t.blocks.defaults.load().BaseReachableTime / 2 }
+	if c.Switches.EarlyGC {
+		t.periodic.due = instant(t.periodic.period())
+	}
 	t.periodic.note = func(first, last instant, period time.Duration) {
 		t.collector.periodic.Add(uint64(last.sub(first)/period) + 1)
 		t.blocks.redraw(first, last, period)
