@@ -80,7 +80,9 @@ func (c *Conn) resendLocked(now time.Time, i int) {
 	x.sent = min(x.sent, 254) + 1
 	x.at = now.Sub(c.pr.epoch)
 	c.emitLocked(now, x.start, n, flags|PSH)
-	if !c.timers.armed(timerRTO) {
+	// The timer is the oldest segment's: fast recovery gives its retransmission
+	// the time that the first transmission had (as Linux).
+	if !c.timers.armed(timerRTO) || i == 0 && c.loss.phase == phaseRecovery {
 		c.timers.set(timerRTO, now.Add(c.rto.current()))
 	}
 }

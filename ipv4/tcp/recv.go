@@ -135,7 +135,10 @@ func (r *receiver) free() int {
 
 // advance moves the right edge as far as memory allows, but by no less than a
 // segment or half of the buffer: silly window avoidance (RFC 9293 section
-// 3.8.6.2.2). It returns the window to advertise.
+// 3.8.6.2.2). It returns the window to advertise. The scale rounds that down in
+// the header, so that the edge may seem to move left by less than its unit; up
+// to the edge itself data stays acceptable, as RFC 7323 section 2.4 asks.
+// (Rounding up, a window that is used byte by byte would never close.)
 func (r *receiver) advance() int {
 	edge := r.nxt.Add(r.free())
 	if edge.Sub(r.edge) >= min(r.limit/2, max(r.mss, 1)) {
