@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/tapstack/tapstack/stack/control"
 )
@@ -42,7 +43,7 @@ func exit(err error) (code int, line string) {
 	case errors.As(err, &u):
 		return exitUsage, "Error: " + u.text
 	case errors.Is(err, control.ErrNoHost):
-		return exitNoHost, "Error: " + err.Error()
+		return exitNoHost, "Error: " + strings.TrimPrefix(err.Error(), "control: ") + "; start one with `tapstack run`, or use --control"
 	case errors.As(err, &remote) && remote.Invalid:
 		return exitUsage, "Error: " + remote.Text
 	}

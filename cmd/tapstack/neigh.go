@@ -36,7 +36,7 @@ none incomplete reachable stale delay probe failed noarp permanent, or all; with
 		verb := v.verb
 		cmd.AddCommand(c.ipCommand(&cobra.Command{
 			Use:     verb + " {IP [lladdr MAC] | proxy IP} dev DEV [nud STATE] [router] [managed] [extern_learn] [use]",
-			Aliases: abbreviations(verb, map[string]int{"add": 1, "change": 2, "replace": 1}[verb]),
+			Aliases: abbreviations(verb, 1),
 			Short:   v.short,
 			Example: `  tapstack neigh ` + verb + ` 10.0.0.9 lladdr 02:00:00:00:00:09 dev tap0
   tapstack neigh ` + verb + ` 10.0.0.9 lladdr 02:00:00:00:00:09 dev tap0 nud reachable

@@ -163,17 +163,16 @@ func (c *cli) runHost(ctx context.Context, cfg hostConfig) (err error) {
 	defer func() { err = errors.Join(err, h.Close()) }()
 
 	srv := control.New(h.Host, control.Config{Version: version(), Path: cfg.control, Services: cfg.services, Logger: cfg.log})
-	served := make(chan error, 1)
+	served := make(chan error, 1) // it returns after Close, and nobody waits for it
 	go func() { served <- srv.Serve(l) }()
 	fmt.Fprint(c.out, h.ready(cfg))
+	defer srv.Close()
 	select {
 	case <-ctx.Done():
-		srv.Close()
-		<-served
+		return nil
 	case err := <-served:
 		return fmt.Errorf("control socket %s: %w", cfg.control, err)
 	}
-	return nil
 }
 
 // runningHost is a host with its devices and services.

@@ -232,7 +232,7 @@ func (s *Server) neighSet(create, exclusive, replace bool) endpoint {
 			return nil, err
 		}
 		if n.Proxy {
-			p := neighbour.Proxy{IP: n.Dst, Interface: dev, Protocol: n.Protocol, Permanent: true}
+			p := neighbour.Proxy{IP: n.Dst, Interface: dev, Protocol: n.Protocol, Permanent: n.State == "" || n.State == "permanent"}
 			if err := s.host.Neighbours().AddProxy(p); err != nil {
 				return nil, fail(err, "%s", n.subject())
 			}

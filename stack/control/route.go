@@ -98,6 +98,17 @@ func (s *Server) routeRequest(r *http.Request) (rt Route, x ipv4.Route, err erro
 	return rt, x, nil
 }
 
+// destination returns iproute2's form of a prefix.
+func destination(p netip.Prefix) string {
+	switch {
+	case p.Bits() == 0:
+		return "default"
+	case p.IsSingleIP():
+		return p.Addr().String()
+	}
+	return p.String()
+}
+
 func (s *Server) routeAdd(r *http.Request) (any, error) {
 	rt, x, err := s.routeRequest(r)
 	if err != nil {
@@ -107,7 +118,7 @@ func (s *Server) routeAdd(r *http.Request) (any, error) {
 		x.Protocol = ipv4.OriginBoot
 	}
 	if err := s.host.IPv4().AddRoute(x); err != nil {
-		return nil, fail(err, "route %s", rt.Dst)
+		return nil, fail(err, "route %s", destination(rt.Dst))
 	}
 	return struct{}{}, nil
 }
@@ -131,14 +142,14 @@ func (s *Server) routeReplace(r *http.Request) (any, error) {
 	}
 	if old != nil {
 		if err := s.host.IPv4().DeleteRoute(*old); err != nil {
-			return nil, fail(err, "route %s", rt.Dst)
+			return nil, fail(err, "route %s", destination(rt.Dst))
 		}
 	}
 	if err := s.host.IPv4().AddRoute(x); err != nil {
 		if old != nil {
 			s.host.IPv4().AddRoute(*old)
 		}
-		return nil, fail(err, "route %s", rt.Dst)
+		return nil, fail(err, "route %s", destination(rt.Dst))
 	}
 	return struct{}{}, nil
 }
@@ -149,7 +160,7 @@ func (s *Server) routeDelete(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if err := s.host.IPv4().DeleteRoute(x); err != nil {
-		return nil, fail(err, "route %s", rt.Dst)
+		return nil, fail(err, "route %s", destination(rt.Dst))
 	}
 	return struct{}{}, nil
 }

@@ -22,22 +22,29 @@ func (b *blob) Read(p []byte) (int, error) {
 	if left := b.n - b.at; int64(len(p)) > left {
 		p = p[:left]
 	}
-	done := 0
-	for done < len(p) {
-		var w [8]byte
-		off := int(b.at & 7)
-		if off == 0 && len(p)-done >= 8 {
-			binary.LittleEndian.PutUint64(p[done:], word(uint64(b.at/8)))
-			done += 8
-			b.at += 8
-			continue
-		}
-		binary.LittleEndian.PutUint64(w[:], word(uint64(b.at/8)))
-		k := copy(p[done:], w[off:])
-		done += k
-		b.at += int64(k)
+	n := len(p)
+	if off := b.at & 7; off != 0 {
+		p = p[b.part(p, int(off)):]
 	}
-	return done, nil
+	i := uint64(b.at / 8)
+	b.at += int64(len(p) &^ 7)
+	for len(p) >= 8 {
+		binary.LittleEndian.PutUint64(p, word(i))
+		p = p[8:]
+		i++
+	}
+	b.part(p, 0)
+	return n, nil
+}
+
+// part copies the word at b.at, from its byte off on, as far as it fits, and
+// returns how much that is.
+func (b *blob) part(p []byte, off int) int {
+	var w [8]byte
+	binary.LittleEndian.PutUint64(w[:], word(uint64(b.at/8)))
+	k := copy(p, w[off:])
+	b.at += int64(k)
+	return k
 }
 
 // Seek implements io.Seeker.
