@@ -1,15 +1,19 @@
 package tcp
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"net"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tapstack/tapstack/link"
 	"github.com/tapstack/tapstack/stack/random"
 )
 
@@ -46,7 +50,10 @@ func TestTransfer(t *testing.T) {
 				p := newTestPair(t, f, 1, Config{})
 				defer p.close(t)
 				client, server := p.connect(t, SocketConfig{})
-				const size = 4 << 20
+				size := int64(4 << 20)
+				if raceEnabled {
+					size = 1 << 20
+				}
 				start := time.Now()
 				type result struct {
 					sum [32]byte
@@ -76,7 +83,7 @@ func TestTransfer(t *testing.T) {
 				for range 3 {
 					r := <-results
 					require.NoError(t, r.err)
-					require.EqualValues(t, size, r.n)
+					require.Equal(t, size, r.n)
 					require.Equal(t, first.sum, r.sum)
 				}
 				t.Logf("%v of virtual time; %d packets, %d lost; retransmitted %d, timeouts %d", time.Since(start).Round(time.Millisecond),
@@ -121,4 +128,80 @@ func TestTransferSockets(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestManyConnections opens, uses and closes connections in every order over a
+// bad line, and looks for what is left.
+func TestManyConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPair(t, faults{delay: 3 * time.Millisecond, loss: 0.05, dup: 0.02, reorder: 0.05}, 5, Config{})
+		defer p.close(t)
+		// A reset may be lost; then only keepalive tells.
+		sc := SocketConfig{KeepAlive: net.KeepAliveConfig{Enable: true, Idle: time.Minute}}
+		l, err := p.b.Listen(p.listenAddr, sc)
+		require.NoError(t, err)
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go func() {
+					defer c.Close()
+					io.Copy(c, c)
+				}()
+			}
+		}()
+		const conns, size = 200, 10_000
+		errs := make(chan error, conns)
+		for i := range conns {
+			go func() {
+				errs <- func() error {
+					c, err := p.a.Dial(t.Context(), netip.AddrPort{}, p.listenAddr, SocketConfig{})
+					if err != nil {
+						return err
+					}
+					defer c.Close()
+					sent, got := sha256.New(), sha256.New()
+					done := make(chan error, 1)
+					go func() {
+						_, err := io.Copy(c, io.TeeReader(pattern(uint64(i), size), sent))
+						if err == nil && i%3 != 0 {
+							err = c.CloseWrite()
+						}
+						done <- err
+					}()
+					if i%7 == 0 { // leaves early
+						time.Sleep(time.Duration(i) * time.Millisecond)
+						return nil
+					}
+					n, err := io.CopyN(got, c, size)
+					if err != nil {
+						return fmt.Errorf("connection %d after %d bytes: %w", i, n, err)
+					}
+					if err := <-done; err != nil {
+						return err
+					}
+					if !bytes.Equal(sent.Sum(nil), got.Sum(nil)) {
+						return fmt.Errorf("connection %d: wrong bytes", i)
+					}
+					return nil
+				}()
+			}()
+		}
+		for range conns {
+			require.NoError(t, <-errs)
+		}
+		require.NoError(t, l.Close())
+		<-served
+		time.Sleep(20 * time.Minute)
+		for _, pr := range []*Protocol{p.a, p.b} {
+			require.Empty(t, pr.Sockets())
+			require.Zero(t, pr.Stats()["TcpCurrEstab"])
+			require.Zero(t, pr.waits.n)
+		}
+		require.Zero(t, link.LivePackets())
+	})
 }
