@@ -141,3 +141,21 @@ func BenchmarkDemux(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkSYNFlood is a SYN from somebody else each time, to a listener whose
+// SYN queue they have filled.
+func BenchmarkSYNFlood(b *testing.B) {
+	_, server := directPair(b, SocketConfig{})
+	host := server.pr.ip.(*testIP)
+	host.output = func(p *link.Packet, _ ipv4.Send) error { p.Release(); return nil }
+	b.ReportAllocs()
+	n := uint32(0)
+	for b.Loop() {
+		n++
+		src := netip.AddrFrom4([4]byte{192, byte(n >> 16), byte(n >> 8), byte(n)})
+		h := Header{SrcPort: 1234, DstPort: 80, Seq: Seq(n), Flags: SYN, Window: 1000, Options: Options{MSS: 1460}}
+		p := link.NewPacket(0)
+		seal(&h, p, src, host.addr)
+		host.handler.Input(ipv4.Header{Src: src, Dst: host.addr, Protocol: ipv4.ProtocolTCP}, p)
+	}
+}

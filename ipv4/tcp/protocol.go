@@ -119,13 +119,15 @@ func (pr *Protocol) input(h ipv4.Header, p *link.Packet) {
 func (pr *Protocol) deliver(s *segment, p *link.Packet) {
 	var iss Seq
 	e := pr.demux.lookup(s.key)
-	switch {
-	case e.conn != nil:
+	if e.conn != nil {
 		if e.conn.input(s, p) {
 			return
 		}
-		// It closed between the lookup and its lock.
-	case e.tw != nil:
+		// It ended between the lookup and its lock: perhaps TIME-WAIT is in
+		// its place.
+		e = pr.demux.lookup(s.key)
+	}
+	if e.tw != nil {
 		var done bool
 		if iss, done = pr.waits.input(e.tw, s, p); done {
 			return
