@@ -64,14 +64,17 @@ func (c *Conn) waitReadableLocked(poll bool) error {
 }
 
 // updateWindowLocked tells the peer that the reader has made room, but only if
-// it is much: the window must at least double (Linux's tcp_cleanup_rbuf).
+// that is much: the window must at least double (Linux's tcp_cleanup_rbuf), or a
+// full segment must fit that did not.
 func (c *Conn) updateWindowLocked() {
 	if !c.state.receivesData() {
 		return
 	}
-	window, free := c.rcv.window(), c.rcv.free()
-	unacked := c.ack.wanted && c.rcv.nxt.Sub(c.ack.acked) > c.rcv.mss
-	if unacked || 2*window <= c.rcv.limit && free >= 2*window && free-window >= min(c.rcv.limit/2, max(c.rcv.mss, 1)) {
+	window, free, mss := c.rcv.window(), c.rcv.free(), max(c.rcv.mss, 1)
+	if free-window < min(c.rcv.limit/2, mss) {
+		return
+	}
+	if 2*window <= c.rcv.limit && free >= 2*window || window < mss {
 		c.sendACKLocked(c.now())
 	}
 }
