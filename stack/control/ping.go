@@ -97,18 +97,19 @@ func (s *Server) newPinger(r *http.Request) (*pinger, error) {
 	if err != nil {
 		return nil, err
 	}
-	path, err := s.host.IPv4().OutputPath(p.Dst, p.Src, oif)
-	if err != nil {
-		return nil, fail(err, "connect")
-	}
-	if path.Type == ipv4.Broadcast && !p.Broadcast {
-		return nil, fail(syscall.EACCES, "Do you want to ping broadcast? Then -b")
-	}
-	p.mtu = path.MTU
-	p.src = path.Src
+	// A source that is not ours is bind's to refuse, a missing route connect's.
 	if p.conn, err = s.host.ICMP().ListenEcho(p.Src, oif); err != nil {
 		return nil, fail(err, "bind")
 	}
+	path, err := s.host.IPv4().OutputPath(p.Dst, p.Src, oif)
+	if err == nil && path.Type == ipv4.Broadcast && !p.Broadcast {
+		err = syscall.EACCES
+	}
+	if err != nil {
+		p.conn.Close()
+		return nil, fail(err, "connect")
+	}
+	p.mtu, p.src = path.MTU, path.Src
 	p.payload = make([]byte, p.Size)
 	for i := range p.payload {
 		p.payload[i] = byte(i)
