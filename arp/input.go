@@ -13,13 +13,18 @@ import (
 // Type tell where it came from.
 func (pr *Protocol) Input(p *link.Packet) {
 	i := (*pr.ifaces.Load())[p.In]
-	if i == nil || i.noARP || p.Type == link.OtherHost {
-		pr.consume(p)
+	if i == nil || i.noARP {
+		pr.consume(p, noARP)
+		return
+	}
+	if p.Type == link.OtherHost {
+		pr.consume(p, otherHost)
 		return
 	}
 	a, err := Parse(p.Bytes())
 	if err != nil {
-		pr.drop(p, parseDrop(err))
+		o, r := parseDrop(err)
+		pr.drop(p, o, r)
 		return
 	}
 	switch a.Op {
@@ -28,14 +33,18 @@ func (pr *Protocol) Input(p *link.Packet) {
 	case Reply:
 		pr.Stats.InReplies.Add(1)
 	}
+	if i.conf == nil {
+		pr.drop(p, dropNoIPv4, link.ARPDisabled)
+		return
+	}
 	// Linux 6 checks the target before anything else: no ARP for groups, and
 	// for 127/8 only where route_localnet lets it onto the wire.
 	if a.TargetIP.IsMulticast() || a.TargetIP.IsLoopback() && !i.conf.Or(devconf.RouteLocalnet) {
-		pr.drop(p, link.ARPTarget)
+		pr.drop(p, dropTarget, link.ARPTarget)
 		return
 	}
 	if a.SenderIP == a.TargetIP && i.conf.Or(devconf.DropGratuitousArp) {
-		pr.drop(p, link.ARPGratuitous)
+		pr.drop(p, dropGratuitous, link.ARPGratuitous)
 		return
 	}
 	pr.process(i, a, p, false)
@@ -50,10 +59,10 @@ func (pr *Protocol) process(i *iface, a Packet, p *link.Packet, delayed bool) {
 		// its own addresses, whatever arp_filter and proxy ARP say, and learns
 		// nothing from it.
 		if a.Op == Request && pr.cfg.Host.AddrType(a.TargetIP) == neighbour.Local && !pr.ignore(i, a) {
-			pr.reply(i, a, p)
+			pr.reply(i, a, p, answered)
 			return
 		}
-		pr.consume(p)
+		pr.consume(p, probeIgnored)
 		return
 	}
 	if a.Op == Request {
@@ -68,24 +77,27 @@ func (pr *Protocol) process(i *iface, a Packet, p *link.Packet, delayed bool) {
 			}
 		}
 	}
-	pr.learn(i, a, p.Type)
-	pr.consume(p)
+	pr.consume(p, pr.learn(i, a, p.Type))
 }
 
 // requestForUs answers a request for one of the host's own addresses.
 func (pr *Protocol) requestForUs(i *iface, a Packet, p *link.Packet) {
-	if pr.ignore(i, a) || pr.filter(i, a) {
-		pr.consume(p)
+	if pr.ignore(i, a) {
+		pr.consume(p, sysctlIgnore)
+		return
+	}
+	if pr.filter(i, a) {
+		pr.consume(p, sysctlFilter)
 		return
 	}
 	// The asker will speak to us next, so its address is learnt first (RFC 826,
 	// "Packet Reception"), without regard to locktime. What waited for it leaves
 	// before the reply. A host that cannot be remembered gets no answer.
 	if err := pr.learnAsker(i, a); errors.Is(err, neighbour.ErrTableFull) {
-		pr.consume(p)
+		pr.consume(p, tableFull)
 		return
 	}
-	pr.reply(i, a, p)
+	pr.reply(i, a, p, answered)
 }
 
 // learnAsker records who asked (Linux's neigh_event_ns).
@@ -97,7 +109,7 @@ func (pr *Protocol) learnAsker(i *iface, a Packet) error {
 
 // learn updates the sender's entry from a packet that asked nothing of us, and
 // creates one where arp_accept allows.
-func (pr *Protocol) learn(i *iface, a Packet, class link.PacketType) {
+func (pr *Protocol) learn(i *iface, a Packet, class link.PacketType) outcome {
 	u := neighbour.Update{LLAddr: a.SenderAddr, HasLLAddr: true, State: neighbour.Stale, Flags: neighbour.OverrideUnlocked, Cause: neighbour.CauseFrame}
 	// Only an answer sent to us alone proves that the way works in both
 	// directions.
@@ -109,13 +121,19 @@ func (pr *Protocol) learn(i *iface, a Packet, class link.PacketType) {
 		u.Flags |= neighbour.Override
 	}
 	err := pr.cfg.Neighbours.Update(i.index, a.SenderIP, u)
-	if !errors.Is(err, neighbour.ErrNotFound) || !pr.accept(i, a.SenderIP) {
-		return
+	if !errors.Is(err, neighbour.ErrNotFound) {
+		return learnt
+	}
+	if !pr.accept(i, a.SenderIP) {
+		return noEntry
 	}
 	if garp || a.Op == Reply && pr.cfg.Host.AddrType(a.SenderIP) == neighbour.Unicast {
 		u.Flags |= neighbour.Create
-		_ = pr.cfg.Neighbours.Update(i.index, a.SenderIP, u) // nobody to tell that the table is full; it counted
+		if pr.cfg.Neighbours.Update(i.index, a.SenderIP, u) == nil {
+			return learnt
+		}
 	}
+	return noEntry
 }
 
 // accept is the verdict of arp_accept on a sender without an entry.
@@ -133,24 +151,24 @@ func (pr *Protocol) accept(i *iface, sender netip.Addr) bool {
 	return false
 }
 
-func (pr *Protocol) consume(p *link.Packet) {
-	pr.Stats.Consumed.Add(1)
+func (pr *Protocol) consume(p *link.Packet, o outcome) {
+	pr.Stats.outcomes[o].Add(1)
 	p.Release()
 }
 
-func (pr *Protocol) drop(p *link.Packet, r link.DropReason) {
-	pr.Stats.Dropped.Add(1)
+func (pr *Protocol) drop(p *link.Packet, o outcome, r link.DropReason) {
+	pr.Stats.outcomes[o].Add(1)
 	pr.cfg.Drops.Drop(p, r)
 }
 
-func parseDrop(err error) link.DropReason {
+func parseDrop(err error) (outcome, link.DropReason) {
 	switch err {
 	case ErrShort:
-		return link.ARPTooShort
+		return dropTooShort, link.ARPTooShort
 	case ErrHardware:
-		return link.ARPHardware
+		return dropHardware, link.ARPHardware
 	case ErrProtocol:
-		return link.ARPProtocol
+		return dropProtocol, link.ARPProtocol
 	}
-	return link.ARPOperation
+	return dropOperation, link.ARPOperation
 }

@@ -131,8 +131,8 @@ func TestInputDrops(t *testing.T) {
 				b.arp.Input(p)
 				b.wantSent("nothing for a packet that is dropped")
 				require.EqualValues(t, 1, b.drops.Count(c.want), "counted as %s: %v", c.want, b.drops.Counts())
-				require.EqualValues(t, 1, b.arp.Stats.Dropped.Load(), "ARP-37")
-				require.Zero(t, b.arp.Stats.Consumed.Load(), "ARP-37")
+				require.EqualValues(t, 1, b.arp.Stats.Dropped(), "ARP-37")
+				require.Zero(t, b.arp.Stats.Consumed(), "ARP-37")
 			})
 		})
 	}

@@ -76,11 +76,11 @@ func (pr *Protocol) request(i *iface, dst link.Addr, a Packet) {
 
 // reply turns the request a, which p still holds, into its answer and sends it:
 // to the hardware address that the request gives, not to the frame's source.
-func (pr *Protocol) reply(i *iface, a Packet, p *link.Packet) {
+func (pr *Protocol) reply(i *iface, a Packet, p *link.Packet, o outcome) {
 	p.Trim(Len)
 	Packet{Op: Reply, SenderAddr: i.addr, SenderIP: a.TargetIP, TargetAddr: a.SenderAddr, TargetIP: a.SenderIP}.Put(p.Bytes())
 	p.In, p.Type = 0, link.Host
-	pr.Stats.Consumed.Add(1)
+	pr.Stats.outcomes[o].Add(1)
 	if pr.transmit(i, a.SenderAddr, p) {
 		pr.Stats.OutReplies.Add(1)
 	}

@@ -71,17 +71,6 @@ type Protocol struct {
 	proxy  proxyQueue
 }
 
-// Stats counts what became of ARP packets. The fields only grow and may be read
-// at any time.
-type Stats struct {
-	InRequests, InReplies   atomic.Uint64 // well-formed packets received
-	OutRequests, OutReplies atomic.Uint64 // packets handed to a device
-	Consumed                atomic.Uint64 // received packets that were dealt with, if only by ignoring them
-	Dropped                 atomic.Uint64 // received packets refused as malformed or unwanted; Drops has the reasons
-	Filtered                atomic.Uint64 // requests that arp_filter left unanswered: Linux's TcpExt ArpFilter
-	ProxyQueued             atomic.Uint64 // requests put off by proxy_delay
-}
-
 // iface is an interface as ARP sees it; immutable.
 type iface struct {
 	index int
@@ -93,11 +82,11 @@ type iface struct {
 
 // InterfaceConfig describes an interface to AddInterface.
 type InterfaceConfig struct {
-	Index int         // positive, unique
-	Addr  link.Addr   // its own hardware address
-	Link  link.Writer // takes finished frames
-	NoARP bool        // IFF_NOARP: sends and heeds no ARP
-	Conf  *devconf.Device
+	Index int             // positive, unique
+	Addr  link.Addr       // its own hardware address
+	Link  link.Writer     // takes finished frames
+	NoARP bool            // IFF_NOARP: sends and heeds no ARP
+	Conf  *devconf.Device // nil: the interface has no IPv4, and its ARP is dropped
 }
 
 // New returns a Protocol without interfaces.

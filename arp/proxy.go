@@ -41,16 +41,16 @@ func (pr *Protocol) requestForProxied(i *iface, a Packet, p *link.Packet, delaye
 	// Unlike in requestForUs, Linux answers even if the table is full.
 	_ = pr.learnAsker(i, a)
 	if delayed || p.Type == link.Host {
-		pr.reply(i, a, p)
+		pr.reply(i, a, p, proxyAnswer)
 		return
 	}
 	params, err := pr.cfg.Neighbours.Params(i.index)
 	if err != nil {
-		pr.consume(p)
+		pr.consume(p, proxyPurged)
 		return
 	}
 	if params.ProxyDelay == 0 {
-		pr.reply(i, a, p)
+		pr.reply(i, a, p, proxyAnswer)
 		return
 	}
 	pr.queueProxy(i, p, params)
@@ -89,7 +89,7 @@ func (pr *Protocol) queueProxy(i *iface, p *link.Packet, params neighbour.Params
 	// Linux compares before it counts the new one, so proxy_qlen + 1 fit.
 	if queued > params.ProxyQueueLen {
 		pr.mu.Unlock()
-		pr.drop(p, link.ARPProxyQueue)
+		pr.drop(p, dropProxyQueue, link.ARPProxyQueue)
 		return
 	}
 	at, _ := slices.BinarySearchFunc(q.waiting, r, func(a, b delayedRequest) int {
@@ -137,7 +137,7 @@ func (pr *Protocol) replay() {
 		i := (*pr.ifaces.Load())[r.p.In]
 		a, err := Parse(r.p.Bytes())
 		if i == nil || err != nil {
-			pr.consume(r.p)
+			pr.consume(r.p, proxyPurged)
 			continue
 		}
 		pr.process(i, a, r.p, true)
@@ -156,6 +156,6 @@ func (pr *Protocol) Purge() {
 	}
 	pr.mu.Unlock()
 	for _, r := range waiting {
-		pr.consume(r.p)
+		pr.consume(r.p, proxyPurged)
 	}
 }
