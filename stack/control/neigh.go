@@ -166,7 +166,9 @@ func (s *Server) neighShow(r *http.Request) (any, error) {
 			set = 0xff &^ neighbour.StateSet(neighbour.NoARP)
 		}
 		for e := range s.host.Neighbours().All() {
-			if (dev == 0 || e.Interface == dev) && (!f.To.IsValid() || f.To.Contains(e.IP)) && set.Has(e.State) {
+			// iproute2 shows what a control plane learned in any state.
+			wanted := set.Has(e.State) || e.Flags&neighbour.ExtLearned != 0
+			if wanted && (dev == 0 || e.Interface == dev) && (!f.To.IsValid() || f.To.Contains(e.IP)) {
 				list = append(list, NeighbourOf(e))
 			}
 		}
