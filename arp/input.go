@@ -33,6 +33,10 @@ func (pr *Protocol) Input(p *link.Packet) {
 	case Reply:
 		pr.Stats.InReplies.Add(1)
 	}
+	if h := pr.hooks.Load(); h != nil && !h.input(i, a) {
+		pr.drop(p, dropFilter, link.ARPFilterRefuse)
+		return
+	}
 	if i.conf == nil {
 		pr.drop(p, dropNoIPv4, link.ARPDisabled)
 		return

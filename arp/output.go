@@ -2,6 +2,7 @@ package arp
 
 import (
 	"net/netip"
+	"syscall"
 
 	"github.com/tapstack/tapstack/link"
 	"github.com/tapstack/tapstack/neighbour"
@@ -21,14 +22,14 @@ func (pr *Protocol) Solicit(s neighbour.Solicitation) {
 	}
 	// The target's hardware address is what is asked for: zero, also when the
 	// request goes to the address that is to be confirmed.
-	pr.request(i, dst, Packet{Op: Request, SenderAddr: i.addr, SenderIP: pr.source(i, s), TargetIP: s.Target})
+	_ = pr.send(i, dst, Packet{Op: Request, SenderAddr: i.addr, SenderIP: pr.source(i, s), TargetIP: s.Target}) // a timer asks again
 }
 
 // Announce broadcasts a gratuitous request for ip from interface index, the
 // form that Linux uses for announcements (RFC 5227, section 2.3).
 func (pr *Protocol) Announce(index int, ip netip.Addr) {
 	if i := (*pr.ifaces.Load())[index]; i != nil && !i.noARP {
-		pr.request(i, link.BroadcastAddr, Packet{Op: Request, SenderAddr: i.addr, SenderIP: ip, TargetIP: ip})
+		_ = pr.send(i, link.BroadcastAddr, Packet{Op: Request, SenderAddr: i.addr, SenderIP: ip, TargetIP: ip})
 	}
 }
 
@@ -66,29 +67,45 @@ func shareSubnet(addrs []Address, a, b netip.Addr) bool {
 	return false
 }
 
-func (pr *Protocol) request(i *iface, dst link.Addr, a Packet) {
+// send puts a packet of our own on the wire.
+func (pr *Protocol) send(i *iface, dst link.Addr, a Packet) error {
 	p := link.NewPacket(Len)
 	a.Put(p.Bytes())
-	if pr.transmit(i, dst, p) {
-		pr.Stats.OutRequests.Add(1)
-	}
+	return pr.transmit(i, dst, a, p)
 }
 
 // reply turns the request a, which p still holds, into its answer and sends it:
 // to the hardware address that the request gives, not to the frame's source.
 func (pr *Protocol) reply(i *iface, a Packet, p *link.Packet, o outcome) {
+	answer := Packet{Op: Reply, SenderAddr: i.addr, SenderIP: a.TargetIP, TargetAddr: a.SenderAddr, TargetIP: a.SenderIP}
 	p.Trim(Len)
-	Packet{Op: Reply, SenderAddr: i.addr, SenderIP: a.TargetIP, TargetAddr: a.SenderAddr, TargetIP: a.SenderIP}.Put(p.Bytes())
+	answer.Put(p.Bytes())
 	p.In, p.Type = 0, link.Host
 	pr.Stats.outcomes[o].Add(1)
-	if pr.transmit(i, a.SenderAddr, p) {
-		pr.Stats.OutReplies.Add(1)
+	dst := a.SenderAddr
+	if pr.cfg.BroadcastReply {
+		dst = link.BroadcastAddr
 	}
+	_ = pr.transmit(i, dst, answer, p) // who asked will ask again
 }
 
-func (pr *Protocol) transmit(i *iface, dst link.Addr, p *link.Packet) bool {
+// transmit sends the packet a, which p holds. The error is EPERM when the filter
+// refuses it, or the device's, which has counted the drop.
+func (pr *Protocol) transmit(i *iface, dst link.Addr, a Packet, p *link.Packet) error {
+	if h := pr.hooks.Load(); h != nil && !h.output(i, a) {
+		pr.refuse(p)
+		return syscall.EPERM // as a packet socket behind arptables sees it
+	}
 	p.EtherType = link.ARP
 	link.Ethernet{Dst: dst, Src: i.addr, Type: link.ARP}.Put(p.Push(link.EthernetHeaderLen))
-	// A full device has counted the drop; whoever asked will ask again.
-	return i.dev.Write(p) == nil
+	if err := i.dev.Write(p); err != nil {
+		pr.Stats.OutErrors.Add(1)
+		return err
+	}
+	if a.Op == Reply {
+		pr.Stats.OutReplies.Add(1)
+	} else {
+		pr.Stats.OutRequests.Add(1)
+	}
+	return nil
 }

@@ -60,6 +60,12 @@ type Config struct {
 	Neighbours *neighbour.Table
 	Host       Host
 	Drops      *link.Drops
+
+	// Filter is what SetFilter sets. Default: everything passes.
+	Filter Filter
+	// BroadcastReply sends replies to everybody instead of who asked, for links
+	// where that finds duplicate addresses sooner (RFC 5227, section 2.6).
+	BroadcastReply bool
 }
 
 // Protocol is a host's ARP.
@@ -67,6 +73,7 @@ type Protocol struct {
 	cfg    Config
 	Stats  Stats
 	ifaces atomic.Pointer[map[int]*iface] // immutable; writers hold mu
+	hooks  atomic.Pointer[hooks]          // nil: there are none; writers hold mu
 	mu     sync.Mutex
 	proxy  proxyQueue
 }
@@ -93,6 +100,7 @@ type InterfaceConfig struct {
 func New(cfg Config) *Protocol {
 	pr := &Protocol{cfg: cfg}
 	pr.ifaces.Store(&map[int]*iface{})
+	pr.SetFilter(cfg.Filter)
 	return pr
 }
 
