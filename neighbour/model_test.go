@@ -2,9 +2,11 @@ package neighbour
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/tapstack/tapstack/link"
 )
 
 // model is a naive neighbour table, written from the rules without a thought for
@@ -385,16 +387,28 @@ func (m *model) collect() {
 	})
 }
 
-// dump is what both tables must agree on after each step.
-func (m *model) dump() string {
-	lines := []string{fmt.Sprint("collectable ", m.collectables(), ", last forced run ", m.lastFlush)}
+// row is what both tables must agree on about an entry after each step.
+type row struct {
+	ip                       netip.Addr
+	state                    State
+	lladdr                   link.Addr
+	flags                    Flags
+	used, confirmed, updated time.Duration // ago
+	probes, refs, queue      int
+}
+
+func byIP(a, b row) int { return a.ip.Compare(b.ip) }
+
+// dump returns the entries, and how many count against the thresholds and when
+// they were last collected by force.
+func (m *model) dump() (rows []row, collectables int, lastFlush instant) {
 	for _, e := range m.entries {
 		refs := 0
 		if e.deadline != never {
 			refs = 1
 		}
-		lines = append(lines, fmt.Sprint(nth(e.host), e.state, e.lladdr, e.flags, m.now.sub(e.used), m.now.sub(e.confirmed), m.now.sub(e.updated), e.probes, refs, len(e.queue)))
+		rows = append(rows, row{nth(e.host), e.state, e.lladdr, e.flags, m.now.sub(e.used), m.now.sub(e.confirmed), m.now.sub(e.updated), e.probes, refs, len(e.queue)})
 	}
-	slices.Sort(lines)
-	return strings.Join(lines, "\n")
+	slices.SortFunc(rows, byIP)
+	return rows, m.collectables(), m.lastFlush
 }
