@@ -12,6 +12,8 @@
 //
 // # Concurrency
 //
-// All methods of Protocol may be called concurrently. The only lock guards the
-// queue of delayed proxy requests, and nothing is called while it is held.
+// All methods of Protocol may be called concurrently. One lock guards the queue
+// of delayed proxy requests and the changes of configuration, another the claims
+// to addresses. Neither is taken with the other held, and nothing is sent or
+// called back with one of them.
 package arp

@@ -36,13 +36,26 @@ func (pr *Protocol) SetFilter(f Filter) {
 // immutable. A Protocol without any has none, so that they cost one load.
 type hooks struct {
 	filter Filter
+	claims map[claimKey]*Claim
 }
 
-func (h *hooks) empty() bool { return h.filter == nil }
+func (h *hooks) empty() bool { return h.filter == nil && len(h.claims) == 0 }
 
 // input shows a received packet to the hooks and reports whether it may go on.
 func (h *hooks) input(i *iface, a Packet) bool {
-	return h.filter == nil || h.filter(In, i.index, a)
+	if h.filter != nil && !h.filter(In, i.index, a) {
+		return false
+	}
+	if len(h.claims) != 0 {
+		ip := a.SenderIP
+		if ip.IsUnspecified() {
+			ip = a.TargetIP
+		}
+		if c := h.claims[claimKey{i.index, ip}]; c != nil {
+			c.heard(a)
+		}
+	}
+	return true
 }
 
 // output reports whether a packet may be sent.

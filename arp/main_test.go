@@ -152,7 +152,7 @@ func short(a link.Addr) string {
 // bench is ARP with a real neighbour table between two wires: eth1 has
 // 10.0.0.2/24, eth2 has 10.0.1.2/24, lo (3) has 127.0.0.1/8 and 10.9.9.9/32.
 type bench struct {
-	t     *testing.T
+	t     testing.TB
 	host  *fakeHost
 	conf  *devconf.Table
 	table *neighbour.Table
@@ -162,7 +162,7 @@ type bench struct {
 	log   []string
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t testing.TB) *bench {
 	linktest.WantNoPackets(t)
 	b := &bench{t: t, conf: devconf.New()}
 	b.host = &fakeHost{

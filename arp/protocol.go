@@ -53,7 +53,7 @@ type Address struct {
 }
 
 // Config is what a Protocol is made of. Neighbours, Host and Drops are
-// needed; Rand may be nil when proxy_delay is not used.
+// needed; Rand may be nil when neither proxy_delay nor claims are used.
 type Config struct {
 	Clock      clock.Clock
 	Rand       *rand.Rand // safe for concurrent use
@@ -76,6 +76,8 @@ type Protocol struct {
 	hooks  atomic.Pointer[hooks]          // nil: there are none; writers hold mu
 	mu     sync.Mutex
 	proxy  proxyQueue
+	closed bool
+	acd    acd
 }
 
 // iface is an interface as ARP sees it; immutable.
@@ -85,6 +87,8 @@ type iface struct {
 	dev   link.Writer
 	noARP bool
 	conf  *devconf.Device
+	down  bool   // there is no link
+	epoch uint64 // grows when the link comes back, and when addr changes
 }
 
 // InterfaceConfig describes an interface to AddInterface.
@@ -117,19 +121,32 @@ func (pr *Protocol) AddInterface(c InterfaceConfig) error {
 	return nil
 }
 
-// RemoveInterface forgets an interface and its delayed requests.
+// RemoveInterface forgets an interface, its delayed requests and the claims to
+// its addresses.
 func (pr *Protocol) RemoveInterface(index int) {
 	pr.mu.Lock()
 	m := maps.Clone(*pr.ifaces.Load())
 	delete(m, index)
 	pr.ifaces.Store(&m)
 	pr.mu.Unlock()
+	for _, c := range pr.claims(index) {
+		c.Release()
+	}
+	pr.acd.mu.Lock()
+	delete(pr.acd.attempts, index)
+	pr.acd.mu.Unlock()
 	pr.Purge()
 }
 
 // SetLLAddr changes the hardware address that interface index answers with.
 func (pr *Protocol) SetLLAddr(index int, a link.Addr) {
-	pr.edit(index, func(i *iface) { i.addr = a })
+	pr.edit(index, func(i *iface) {
+		if i.addr != a {
+			i.addr = a
+			i.epoch++
+		}
+	})
+	pr.followLink(index)
 }
 
 // SetNoARP turns ARP off or on for interface index (IFF_NOARP).
@@ -149,5 +166,13 @@ func (pr *Protocol) edit(index int, f func(*iface)) {
 	}
 }
 
-// Close drops the delayed requests and stops their timer.
-func (pr *Protocol) Close() { pr.Purge() }
+// Close drops the delayed requests, ends all claims and stops the timers.
+func (pr *Protocol) Close() {
+	pr.mu.Lock()
+	pr.closed = true
+	pr.mu.Unlock()
+	for _, c := range pr.claims(0) {
+		c.Release()
+	}
+	pr.Purge()
+}
