@@ -17,6 +17,8 @@ type collector struct {
 	cursor         *entry // where a forced run goes on
 
 	forcing   sync.Mutex // one forced run at a time; taken before any shard's lock
+	barren    instant    // until then no forced run finds anything, unless stirred; guarded by forcing
+	stirred   atomic.Bool
 	lastFlush atomic.Int64
 	periodic  atomic.Uint64
 	forced    atomic.Uint64
@@ -31,6 +33,7 @@ func (c *collector) add(e *entry) {
 
 // append puts e, which has been counted, at the end of the list.
 func (c *collector) append(e *entry) {
+	c.stir()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e.marks |= listed
@@ -62,6 +65,13 @@ func (c *collector) remove(e *entry) {
 	}
 	e.older, e.newer = nil, nil
 	c.count.Add(-1)
+}
+
+// stir notes that an entry may be expendable now other than by growing older.
+func (c *collector) stir() {
+	if !c.stirred.Load() {
+		c.stirred.Store(true)
+	}
 }
 
 // next returns the entry under the cursor and moves on.
@@ -132,11 +142,23 @@ func (t *Table) forcedGCInto(now instant, w *work) (removed int) {
 	c.forcing.Lock()
 	defer c.forcing.Unlock()
 	c.forced.Add(1)
+	if now < c.barren && !c.stirred.Load() {
+		// A full table under a flood of strangers comes here for each of them:
+		// that there is nothing to be had need not be found out each time.
+		c.lastFlush.Store(int64(now))
+		return 0
+	}
+	c.stirred.Store(false) // before the first look: what changes from here on stirs again
 	want := int(c.count.Load()) - t.limits.Load().Thresh2
+	barren := now.add(youth) // what changes meanwhile is young until then
+	c.barren = now
 	c.rewind()
 	for n := 1; removed < want; n++ {
 		e := c.next()
 		if e == nil {
+			if removed == 0 {
+				c.barren = barren
+			}
 			break
 		}
 		s := t.shardOf(e.key())
@@ -144,6 +166,8 @@ func (t *Table) forcedGCInto(now instant, w *work) (removed int) {
 		if s.expendableLocked(e, now) {
 			s.removeLocked(e, CauseCollector, now, w)
 			removed++
+		} else {
+			barren = min(barren, e.ripeLocked(now))
 		}
 		s.mu.Unlock()
 		late := t.config.Switches.GCTimeBudget && n%gcBudgetEvery == 0 && t.now().sub(now) > gcBudget
@@ -162,6 +186,18 @@ func (s *shard) expendableLocked(e *entry, now instant) bool {
 		return false
 	}
 	return w.state()&(Failed|NoARP) != 0 || e.kind == Multicast || e.updated < now.add(-youth)
+}
+
+// ripeLocked returns the time until which e, which is not expendable now, stays
+// so unless something stirs the collector.
+func (e *entry) ripeLocked(now instant) instant {
+	switch {
+	case e.marks&draining != 0:
+		return now // until who drains is done, which stirs nobody
+	case e.timer != noTimer:
+		return never // what its timer makes of it is young, or stirs
+	}
+	return e.updated.add(youth)
 }
 
 // busyLocked reports whether somebody but the table refers to e: its timer, or a

@@ -215,6 +215,72 @@ func TestForcedGCYouth(t *testing.T) {
 	})
 }
 
+// TestBarrenRuns: a full table in which there is nothing to collect is not looked
+// through for each stranger, until something in it changes (GC-7, GC-9).
+func TestBarrenRuns(t *testing.T) {
+	p := testParams()
+	p.RetransTime = time.Minute
+	old := Request{LLAddr: macA, HasLLAddr: true, State: Reachable, Create: true, Replace: true}
+	with := func(s State, f Flags) Request {
+		r := old
+		r.State, r.Flags = s, f
+		return r
+	}
+	for _, c := range []struct {
+		name string
+		do   func(b *bed)
+		room bool
+	}{
+		{"nothing happens", func(b *bed) {}, false},
+		{"just before the others are old", func(b *bed) { b.pass(4*time.Second - 1) }, false},
+		{"at 5 s", func(b *bed) { b.pass(4 * time.Second) }, false},
+		{"the others are old", func(b *bed) { b.pass(4*time.Second + 1) }, true},
+		{"FAILED", func(b *bed) { require.NoError(b.t, b.table.Set(1, nth(5), with(Failed, 0))) }, true},
+		{"NOARP", func(b *bed) { require.NoError(b.t, b.table.Set(1, nth(5), with(NoARP, 0))) }, true},
+		{"STALE", func(b *bed) { require.NoError(b.t, b.table.Set(1, nth(2), with(Stale, 0))) }, false},
+		{"a change that leaves an old entry without timer", func(b *bed) { require.NoError(b.t, b.table.Set(1, nth(1), with(None, 0))) }, true},
+		{"an old entry becomes collectable", func(b *bed) { require.NoError(b.t, b.table.Set(1, nth(3), with(Stale, 0))) }, true},
+		{"a deletion, and a new entry", func(b *bed) {
+			require.NoError(b.t, b.table.Delete(1, nth(5)))
+			require.NoError(b.t, b.table.Set(1, nth(6), with(NoARP, 0)))
+		}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, Config{Params: p, Limits: &Limits{Thresh1: 1, Thresh2: 3, Thresh3: 4}}, func(b *bed) {
+				b.iface.Output(nth(1), packet(1)) // INCOMPLETE, for long
+				require.NoError(b.t, b.table.Set(1, nth(2), old))
+				require.NoError(b.t, b.table.Set(1, nth(3), with(Stale, ExtLearned)))
+				b.pass(6 * time.Second)
+				b.hear(4, 4)
+				require.Zero(t, b.hear(5, 5))
+				b.pass(time.Second)
+				require.Equal(t, 1, b.hear(7, 7))
+				require.Greater(t, b.table.collector.barren, b.table.now())
+				require.Equal(t, 1, b.hear(7, 7))
+				require.EqualValues(t, 2, b.table.Stats().TableFulls)
+				runs := b.table.Stats().ForcedGCRuns
+				c.do(b)
+				require.Equal(t, c.room, b.hear(7, 7) == 0)
+				require.Equal(t, runs+1, b.table.Stats().ForcedGCRuns, "STAT-11")
+			})
+		})
+	}
+}
+
+func TestBarrenRunEnds(t *testing.T) {
+	// All have timers, then none has, and in the end they are old.
+	inBubble(t, Config{Limits: &Limits{Thresh1: 1, Thresh2: 1, Thresh3: 2}}, func(b *bed) {
+		for n := range 2 {
+			require.NoError(t, b.table.Set(1, nth(n), Request{LLAddr: macA, HasLLAddr: true, State: Reachable, Create: true}))
+		}
+		require.Equal(t, 1, b.hear(7, 7))
+		b.pass(b.reachable())
+		require.Equal(t, 1, b.hear(7, 7))
+		b.pass(5*time.Second + 1)
+		require.Zero(t, b.hear(7, 7))
+	})
+}
+
 func TestCollectorCursor(t *testing.T) {
 	// What goes while a forced run is between two entries does not stop it.
 	var c collector

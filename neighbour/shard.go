@@ -98,6 +98,9 @@ func (s *shard) storeLocked(e *entry, before, n *nud) {
 	if n.deadline != before.deadline {
 		s.deadlines.set(e, n.deadline)
 	}
+	if n.state != before.state && n.state&(Failed|NoARP) != 0 || n.deadline == never && before.deadline != never && n.updated == before.updated {
+		s.table.collector.stir()
+	}
 	s.setWordLocked(e, makeWord(n.lladdr, n.state, n.flags, n.dead, s.fastLocked(e, n.state, n.dead)))
 }
 
