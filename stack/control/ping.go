@@ -158,7 +158,7 @@ func (p *pinger) run(ctx context.Context, out lines) {
 				return
 			}
 			err = out.send(p.answer(a))
-			if p.Interval == 0 && p.sent < p.Count {
+			if p.Interval == 0 && (p.Count == 0 || p.sent < p.Count) {
 				next.Reset(0)
 			}
 		case <-deadline:
@@ -180,14 +180,15 @@ func (p *pinger) finished() bool { return p.Count > 0 && p.received+p.errors >= 
 // pause returns how long to wait after a request: for the next one, or for the
 // answers still missing when it was the last.
 func (p *pinger) pause() time.Duration {
+	const least = 10 * time.Millisecond // as ping -f
 	switch {
 	case p.Count == 0 || p.sent < p.Count:
 		if p.Interval == 0 {
-			return 10 * time.Millisecond
+			return least
 		}
 		return p.Interval
 	case p.received > 0:
-		return max(2*p.slowest, p.Interval)
+		return max(2*p.slowest, p.Interval, least)
 	}
 	return p.Wait
 }

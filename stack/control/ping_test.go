@@ -67,6 +67,25 @@ func TestPingOfNobody(t *testing.T) {
 	})
 }
 
+// Without an interval the next request leaves when the answer comes, or after 10 ms.
+func TestPingFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		start := time.Now()
+		list := n.pingEvents(PingRequest{Dst: ip("10.0.0.2"), Count: 1000})
+		count := map[string]int{}
+		for _, k := range kinds(list) {
+			count[k]++
+		}
+		require.Equal(t, map[string]int{"start": 1, "sent": 1000, "reply": 1000, "done": 1}, count)
+		require.Zero(t, time.Since(start))
+		n.post("neigh/replace", NeighRequest{Dst: ip("10.0.0.9"), Dev: "eth0", LLAddr: &mac9})
+		start = time.Now()
+		n.pingEvents(PingRequest{Dst: ip("10.0.0.9"), Count: 10, Wait: time.Second})
+		require.Equal(t, 1090*time.Millisecond, time.Since(start))
+	})
+}
+
 func TestPingTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
