@@ -367,6 +367,7 @@ func BenchmarkReceive(bm *testing.B) {
 	}{
 		{"bare", func(*bench) {}},
 		{"claim", func(b *bench) { b.claim(ClaimConfig{}) }},
+		{"listener", func(b *bench) { b.arp.Listen(2, 1) }},
 		{"filter", func(b *bench) { b.arp.SetFilter(func(Direction, int, Packet) bool { return true }) }},
 	} {
 		bm.Run(c.name, func(bm *testing.B) {

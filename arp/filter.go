@@ -35,11 +35,12 @@ func (pr *Protocol) SetFilter(f Filter) {
 // hooks are what the way of packets is lined with when somebody asked for it;
 // immutable. A Protocol without any has none, so that they cost one load.
 type hooks struct {
-	filter Filter
-	claims map[claimKey]*Claim
+	filter    Filter
+	claims    map[claimKey]*Claim
+	listeners []*Listener
 }
 
-func (h *hooks) empty() bool { return h.filter == nil && len(h.claims) == 0 }
+func (h *hooks) empty() bool { return h.filter == nil && len(h.claims) == 0 && len(h.listeners) == 0 }
 
 // input shows a received packet to the hooks and reports whether it may go on.
 func (h *hooks) input(i *iface, a Packet) bool {

@@ -10,8 +10,8 @@ import (
 )
 
 // Input takes a received frame whose front is the ARP packet and whose In and
-// Type tell where it came from.
-func (pr *Protocol) Input(p *link.Packet) {
+// Type tell where it came from; from is the source address that the frame named.
+func (pr *Protocol) Input(p *link.Packet, from link.Addr) {
 	i := (*pr.ifaces.Load())[p.In]
 	if i == nil || i.noARP {
 		pr.consume(p, noARP)
@@ -33,9 +33,12 @@ func (pr *Protocol) Input(p *link.Packet) {
 	case Reply:
 		pr.Stats.InReplies.Add(1)
 	}
-	if h := pr.hooks.Load(); h != nil && !h.input(i, a) {
-		pr.drop(p, dropFilter, link.ARPFilterRefuse)
-		return
+	if h := pr.hooks.Load(); h != nil {
+		h.hear(pr, i, a, from, p.Type)
+		if !h.input(i, a) {
+			pr.drop(p, dropFilter, link.ARPFilterRefuse)
+			return
+		}
 	}
 	if i.conf == nil {
 		pr.drop(p, dropNoIPv4, link.ARPDisabled)

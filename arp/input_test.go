@@ -128,7 +128,7 @@ func TestInputDrops(t *testing.T) {
 				}
 				p := link.NewPacketFrom(c.in)
 				p.In, p.Type = 1, link.Broadcast
-				b.arp.Input(p)
+				b.arp.Input(p, macFrame)
 				b.wantSent("nothing for a packet that is dropped")
 				require.EqualValues(t, 1, b.drops.Count(c.want), "counted as %s: %v", c.want, b.drops.Counts())
 				require.EqualValues(t, 1, b.arp.Stats.Dropped(), "ARP-37")

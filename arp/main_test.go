@@ -20,6 +20,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// macFrame is the Ethernet source of all frames that tests deliver: ARP does not
+// look at it.
+var macFrame = link.Addr{0x02, 0xee, 0, 0, 0, 1}
+
 // fakeHost is a network layer of addresses and routes written down by a test.
 type fakeHost struct {
 	addrs  map[int][]Address
@@ -224,7 +228,7 @@ func (b *bench) in(i int, class link.PacketType, a Packet) {
 	a.Put(p.Bytes())
 	clear(p.Bytes()[Len:])
 	p.In, p.Type, p.EtherType = i, class, link.ARP
-	b.arp.Input(p)
+	b.arp.Input(p, macFrame)
 }
 
 // wantSent says which frames have been sent since the last call.

@@ -166,11 +166,17 @@ func (pr *Protocol) edit(index int, f func(*iface)) {
 	}
 }
 
-// Close drops the delayed requests, ends all claims and stops the timers.
+// Close drops the delayed requests, ends all claims and listeners, and stops the
+// timers.
 func (pr *Protocol) Close() {
 	pr.mu.Lock()
 	pr.closed = true
 	pr.mu.Unlock()
+	if h := pr.hooks.Load(); h != nil {
+		for _, l := range h.listeners {
+			l.Close()
+		}
+	}
 	for _, c := range pr.claims(0) {
 		c.Release()
 	}

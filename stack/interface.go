@@ -214,7 +214,7 @@ func (i *Interface) input(p *link.Packet) {
 	case link.IPv4:
 		h.ip.Input(i.ip, p)
 	case link.ARP:
-		h.arp.Input(p)
+		h.arp.Input(p, eth.Src)
 	default:
 		i.drop(p, link.UnhandledProto)
 	}
