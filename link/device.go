@@ -14,7 +14,9 @@ type Writer interface {
 }
 
 // Device is a network card. One goroutine reads; Write and Close may be called
-// from any number at once.
+// from any number at once. One whose link can come and go has a method
+// ReadCarrier besides, for package stack, and one that passes frames on to
+// another Device a method Unwrap that returns it.
 type Device interface {
 	Writer
 	// Read blocks for the next frame and gives it to the caller. After Close

@@ -43,6 +43,7 @@ type Interface struct {
 	addr     atomic.Pointer[link.Addr]
 	up       atomic.Bool
 	carrier  atomic.Bool
+	cut      atomic.Bool // no carrier, whatever the device says: by command, or it is gone
 	stats    InterfaceStats
 }
 
@@ -133,6 +134,9 @@ func (h *Host) addInterface(c InterfaceConfig) (*Interface, error) {
 	nics := append(slices.Clone(*h.nics.Load()), i)
 	h.nics.Store(&nics)
 	h.loops.Go(i.receiveLoop)
+	if c := carrierOf(i.dev); c != nil {
+		h.loops.Go(func() { i.carrierLoop(c) })
+	}
 	return i, nil
 }
 
@@ -177,7 +181,8 @@ func (i *Interface) receiveLoop() {
 		if err != nil {
 			if !errors.Is(err, net.ErrClosed) {
 				i.host.log.Error("interface cannot be read any more", "name", i.name, "err", err)
-				i.carrier.Store(false)
+				i.cut.Store(true)
+				i.carrierChanged(false)
 			}
 			return
 		}
@@ -226,21 +231,38 @@ func (i *Interface) drop(p *link.Packet, r link.DropReason) {
 }
 
 // Write takes a frame that is complete down to its Ethernet header. The errors
-// are ENETDOWN while the interface is down, and the device's: link.ErrQueueFull
-// when it is full. The frame is counted as dropped either way.
+// are ENETDOWN while the interface is down, EIO without carrier, and the
+// device's: link.ErrQueueFull when it is full. The frame is counted as dropped
+// either way.
+//
+// A device that reported the loss of its carrier is still offered every frame:
+// it knows first when the carrier is back.
 func (i *Interface) Write(p *link.Packet) error {
-	if !i.up.Load() {
-		i.stats.TxDropped.Add(1)
-		i.host.drops.Drop(p, link.DevReady)
-		return syscall.ENETDOWN
+	if !i.up.Load() || i.cut.Load() {
+		return i.refuse(p)
 	}
 	n := uint64(p.Len())
 	if err := i.dev.Write(p); err != nil {
 		i.stats.TxDropped.Add(1)
-		i.host.drops.Add(link.FullRing)
+		reason := link.DevReady
+		if errors.Is(err, link.ErrQueueFull) {
+			reason = link.FullRing
+		}
+		i.host.drops.Add(reason)
 		return err
 	}
 	i.stats.TxPackets.Add(1)
 	i.stats.TxBytes.Add(n)
 	return nil
+}
+
+// refuse drops a frame that cannot leave. Without carrier that is what the
+// kernel's noop_qdisc does, too.
+func (i *Interface) refuse(p *link.Packet) error {
+	i.stats.TxDropped.Add(1)
+	i.host.drops.Drop(p, link.DevReady)
+	if !i.up.Load() {
+		return syscall.ENETDOWN
+	}
+	return syscall.EIO
 }

@@ -46,15 +46,21 @@ func (h *Host) SetUp(name string, up bool) error {
 
 // SetCarrier tells the host that the link of the interface called name came or
 // went. Without carrier its neighbours are forgotten, unless
-// arp_evict_nocarrier is off. The error is ENODEV.
+// arp_evict_nocarrier is off, and frames are dropped. It holds until the device
+// reports a change itself. The error is ENODEV.
 func (h *Host) SetCarrier(name string, on bool) error {
 	return h.change(name, func(i *Interface) error {
-		if i.carrier.Swap(on) != on {
-			h.neighbours.SetCarrier(i.index, on, i.conf.And(devconf.ArpEvictNocarrier))
-			h.ip.SetCarrier(i.index, on)
-		}
+		i.cut.Store(!on)
+		h.setCarrierLocked(i, on)
 		return nil
 	})
+}
+
+func (h *Host) setCarrierLocked(i *Interface, on bool) {
+	if i.carrier.Swap(on) != on {
+		h.neighbours.SetCarrier(i.index, on, i.conf.And(devconf.ArpEvictNocarrier))
+		h.ip.SetCarrier(i.index, on)
+	}
 }
 
 // SetLLAddr changes the hardware address of the interface called name. Its

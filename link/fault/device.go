@@ -101,6 +101,9 @@ func (d *Device) Read() (*link.Packet, error) {
 	return p, nil
 }
 
+// Unwrap returns the inner device.
+func (d *Device) Unwrap() link.Device { return d.inner }
+
 // Addr returns the inner device's address.
 func (d *Device) Addr() link.Addr { return d.inner.Addr() }
 

@@ -105,6 +105,9 @@ func (d *Device) Read() (*link.Packet, error) {
 	return p, err
 }
 
+// Unwrap returns the inner device.
+func (d *Device) Unwrap() link.Device { return d.Device }
+
 // Missed returns how many frames passed without being recorded.
 func (d *Device) Missed() uint64 { return d.missed.Load() }
 

@@ -32,6 +32,7 @@ type Device struct {
 	writes sync.Pool // of *write
 
 	nl       *rtnl
+	carrier  carrier
 	undo     []func() error // what Close takes back, last first
 	errDown  error          // Write's answer while the kernel's side is down
 	closing  sync.Once
@@ -165,7 +166,9 @@ func (d *Device) configure(c Config, existed bool) error {
 		}
 		changed(func() error { return d.nl.setUp(dev.index, false) })
 	}
-	return nil
+	d.carrier.done = make(chan struct{})
+	d.carrier.monitor, err = openMonitor(dev.index)
+	return err
 }
 
 // Name returns the device's name, which the kernel may have chosen.
@@ -191,10 +194,17 @@ func (d *Device) Read() (*link.Packet, error) {
 		return link.NewPacketFrom(d.rx[:n]), nil
 	case errors.Is(err, os.ErrClosed):
 		return nil, net.ErrClosed
-	case errors.Is(err, unix.EBADFD):
-		return nil, fmt.Errorf("tap: %s was removed: %w", d.name, err)
+	case d.removed():
+		// Read's own error depends on the moment: waiting is refused, too.
+		return nil, fmt.Errorf("tap: %s was removed: %w", d.name, unix.EBADFD)
 	}
 	return nil, fmt.Errorf("tap: reading from %s: %w", d.name, err)
+}
+
+// removed reports whether the device is in no network namespace any more.
+func (d *Device) removed() bool {
+	_, err := d.currentName()
+	return errors.Is(err, unix.EBADFD)
 }
 
 // Write takes p and gives it to the kernel at once, or not at all. The error is
@@ -248,6 +258,7 @@ func newWrite() *write {
 // gets back the MTU, the address and the state that Open changed.
 func (d *Device) Close() error {
 	d.closing.Do(func() {
+		d.carrier.close() // first: our own doing is no news
 		d.closeErr = d.release()
 		d.nl.close()
 	})

@@ -6,6 +6,7 @@ import (
 	"os"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -88,18 +89,42 @@ func removeLink(t *testing.T, name string) {
 	t.Helper()
 	i, err := net.InterfaceByName(name)
 	require.NoError(t, err)
+	linkRequest(t, unix.RTM_DELLINK, i.Index, nil)
+	require.False(t, exists(name))
+}
+
+// linkRequest asks something of an interface, and returns when it is done.
+func linkRequest(t *testing.T, typ uint16, index int, attrs []byte) {
+	t.Helper()
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	require.NoError(t, err)
 	defer unix.Close(fd)
-	msg := make([]byte, unix.SizeofNlMsghdr+unix.SizeofIfInfomsg)
+	msg := make([]byte, unix.SizeofNlMsghdr+unix.SizeofIfInfomsg, 100)
+	msg = append(msg, attrs...)
 	binary.NativeEndian.PutUint32(msg, uint32(len(msg)))
-	binary.NativeEndian.PutUint16(msg[4:], unix.RTM_DELLINK)
+	binary.NativeEndian.PutUint16(msg[4:], typ)
 	binary.NativeEndian.PutUint16(msg[6:], unix.NLM_F_REQUEST|unix.NLM_F_ACK)
-	binary.NativeEndian.PutUint32(msg[unix.SizeofNlMsghdr+4:], uint32(i.Index))
+	binary.NativeEndian.PutUint32(msg[unix.SizeofNlMsghdr+4:], uint32(index))
 	require.NoError(t, unix.Sendto(fd, msg, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}))
-	_, err = unix.Read(fd, make([]byte, 4096)) // the kernel answers when it is done
+	answer := make([]byte, 4096)
+	_, err = unix.Read(fd, answer) // the kernel answers when it is done
 	require.NoError(t, err)
-	require.False(t, exists(name))
+	require.Zero(t, binary.NativeEndian.Uint32(answer[unix.SizeofNlMsghdr:]), "the errno")
+}
+
+// attr is a netlink attribute, whose length is a multiple of 4.
+func attr(typ uint16, v []byte) []byte {
+	b := binary.NativeEndian.AppendUint16(nil, uint16(unix.SizeofRtAttr+len(v)))
+	return append(binary.NativeEndian.AppendUint16(b, typ), v...)
+}
+
+// bridge makes one.
+func bridge(fd int, req uint, name string) error {
+	b := append([]byte(name), 0)
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(req), uintptr(unsafe.Pointer(&b[0]))); errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 // etherType is one that no kernel protocol answers to (IEEE 802, local
