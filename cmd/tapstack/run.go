@@ -14,6 +14,7 @@ import (
 	"github.com/tapstack/tapstack/cmd/tapstack/internal/service"
 	"github.com/tapstack/tapstack/ipv4"
 	"github.com/tapstack/tapstack/link/tap"
+	"github.com/tapstack/tapstack/neighbour"
 	"github.com/tapstack/tapstack/stack"
 	"github.com/tapstack/tapstack/stack/control"
 )
@@ -188,7 +189,13 @@ func startHost(cfg hostConfig) (_ *runningHost, err error) {
 	if err != nil {
 		name = "host"
 	}
-	host, err := stack.New(stack.Config{Name: "tapstack@" + name, Logger: cfg.log})
+	host, err := stack.New(stack.Config{
+		Name:   "tapstack@" + name,
+		Logger: cfg.log,
+		// A kernel has been up for long when somebody looks at it; this host is
+		// looked at from its first second.
+		Switches: neighbour.Switches{EarlyGC: true},
+	})
 	if err != nil {
 		return nil, err
 	}
