@@ -46,3 +46,5 @@
 // and 2.3.2.2 (rate of requests, saving packets), and the observed behaviour of
 // Linux 6.18 wherever these leave a choice or Linux takes another.
 package neighbour
+
+//go:generate go test . -run ^TestDocs$ -neighbour.docs
