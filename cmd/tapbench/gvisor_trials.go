@@ -14,6 +14,10 @@ import (
 	"github.com/tapstack/tapstack/arp"
 )
 
+// gvisorBatch is netstack's resolveBatch: it gives up the oldest resolution when
+// there are more than 64.
+const gvisorBatch = 64
+
 // take is tapstackHost.take.
 func (h *gvisorHost) take(before int) error {
 	for k := range before {
@@ -37,14 +41,14 @@ func gvisorReply(n int) (*trial, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.ports[1].wrote = make(chan struct{}, resolveBatch)
-	var datagrams, replies [resolveBatch][]byte
+	h.ports[1].wrote = make(chan struct{}, gvisorBatch)
+	var datagrams, replies [gvisorBatch][]byte
 	for k := range datagrams {
 		datagrams[k], replies[k] = udpFrame(nth(freshOffset+k), 64), replyFrame(freshOffset+k)
 	}
 	last := 0
 	return &trial{
-		batch: resolveBatch,
+		batch: gvisorBatch,
 		close: h.Destroy,
 		prepare: func(_, n int) error {
 			if err := h.take(last); err != nil {
@@ -70,14 +74,14 @@ func gvisorExchange() (*trial, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.ports[1].wrote = make(chan struct{}, resolveBatch)
-	var datagrams, replies [resolveBatch][]byte
+	h.ports[1].wrote = make(chan struct{}, gvisorBatch)
+	var datagrams, replies [gvisorBatch][]byte
 	for k := range datagrams {
 		datagrams[k], replies[k] = onOwnLink(udpFrame(nth(freshOffset+k), 64)), replyFrame(freshOffset+k)
 	}
 	last := 0
 	return &trial{
-		batch: resolveBatch,
+		batch: gvisorBatch,
 		close: h.Destroy,
 		prepare: func(_, n int) error {
 			err := h.take(last)
