@@ -33,6 +33,9 @@ type Config struct {
 	// Unreachable takes a packet whose next hop did not answer, its front at
 	// the network header. Called with no lock held, oldest packet first.
 	Unreachable func(p *link.Packet)
+	// Overflow is told of each entry that could not be made because the table is
+	// full. Called with no lock held, maybe very often.
+	Overflow func()
 
 	Drops    *link.Drops // nil: a private one
 	Switches Switches
@@ -283,6 +286,9 @@ func (t *Table) discard(s *shard, e *entry) {
 }
 
 func (t *Table) overflow(e *entry, now instant) {
+	if t.config.Overflow != nil {
+		t.config.Overflow()
+	}
 	if !t.events.active() {
 		return
 	}
