@@ -35,7 +35,8 @@ type Config struct {
 	// Rand is the host's one source of randomness; it must be safe for
 	// concurrent use, as those of stack/random are. Default: seeded securely.
 	Rand *rand.Rand
-	// Logger hears of what happens to interfaces. Default: nobody does.
+	// Logger hears of what happens to interfaces, and of a full neighbour table.
+	// Default: nobody does.
 	Logger *slog.Logger
 	// Resolver looks up names given to Dial. Default: names are refused.
 	Resolver Resolver
@@ -96,6 +97,7 @@ func New(c Config) (*Host, error) {
 		Classify:    func(_ int, a netip.Addr) neighbour.AddrType { return addrType(h.ip.AddrType(a)) },
 		Solicit:     func(s neighbour.Solicitation) { h.arp.Solicit(s) },
 		Unreachable: h.ip.Unreachable,
+		Overflow:    (&overflowLog{clock: c.Clock, log: c.Logger}).full,
 	})
 	h.arp = arp.New(arp.Config{Clock: c.Clock, Rand: c.Rand, Neighbours: h.neighbours, Host: arpHost{h.ip}, Drops: &h.drops})
 	h.icmp = icmp.New(h.ip, icmp.Config{Clock: c.Clock, Rand: c.Rand, Drops: &h.drops})
