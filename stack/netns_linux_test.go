@@ -90,12 +90,16 @@ func (k *kernelHost) run(format string, args ...any) string {
 	return out
 }
 
-// sysctl writes a value; the name must have no interface with a dot in it.
+// sysctl sets a value that must exist.
 func (k *kernelHost) sysctl(name, value string) {
 	k.t.Helper()
-	var err error
+	require.NoError(k.t, k.setSysctl(name, value))
+}
+
+// setSysctl writes a value; the name must have no interface with a dot in it.
+func (k *kernelHost) setSysctl(name, value string) (err error) {
 	k.Do(func() { err = os.WriteFile("/proc/sys/"+strings.ReplaceAll(name, ".", "/"), []byte(value), 0) })
-	require.NoError(k.t, err)
+	return err
 }
 
 // tap opens a TAP called name with the host's address peer on the kernel's side.
@@ -245,4 +249,11 @@ func bridgedTAP(k *kernelHost, name string) *tap.Device {
 	d := k.tap(name, tap.Config{})
 	k.run("ip link set %s master br0", name)
 	return d
+}
+
+func mac(t *testing.T, s string) link.Addr {
+	t.Helper()
+	a, err := net.ParseMAC(s)
+	require.NoError(t, err)
+	return link.Addr(a)
 }
