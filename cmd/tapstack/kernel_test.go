@@ -41,7 +41,8 @@ func newProgram(t *testing.T) *program {
 
 func (p *program) command(args ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", args...)
-	cmd.Env = append(os.Environ(), asProgram+"=1", "TAPSTACK_CONTROL="+p.sock)
+	// A program with race detector would wait a second before it ends.
+	cmd.Env = append(os.Environ(), asProgram+"=1", "TAPSTACK_CONTROL="+p.sock, "GORACE=atexit_sleep_ms=0")
 	return cmd
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -163,7 +164,7 @@ type ncPump struct {
 	sess *control.Session
 	wait time.Duration
 
-	failed bool // an error was printed
+	failed atomic.Bool // an error was printed
 }
 
 // run carries data until the session is over.
@@ -222,7 +223,7 @@ func (n *ncPump) result(err error) error {
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrClosed) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
 	}
-	if n.failed {
+	if n.failed.Load() {
 		return &silentError{exitFailed}
 	}
 	return nil
@@ -294,7 +295,7 @@ func (n *ncPump) receive(heard chan<- struct{}, peerEnd chan<- struct{}) error {
 			if err := json.Unmarshal(f.Payload, &e); err != nil {
 				return fmt.Errorf("nc: answer of the host: %w", err)
 			}
-			n.failed = true
+			n.failed.Store(true)
 			fmt.Fprintf(n.cli.err, "nc: %s\n", capital(e.Text))
 			// An error that comes back for a datagram does not end the socket.
 			if !n.o.keep && (!n.o.udp || e.Send) {
