@@ -126,8 +126,7 @@ func (c *cli) ping(ctx context.Context, o pingOptions, args []string) error {
 		fmt.Fprintf(c.err, "ping: %v\n", err)
 		return &silentError{exitUsage}
 	}
-	rep := &pingReport{dst: r.Dst, src: o.from, dev: r.Dev != "", size: r.Size, quiet: o.quiet || o.flood, stamp: o.stamp, last: time.Now()}
-	rep.start = rep.last
+	rep := &pingReport{dst: r.Dst, src: o.from, dev: r.Dev != "", size: r.Size, quiet: o.quiet || o.flood, stamp: o.stamp}
 	client := c.client()
 	defer client.Close()
 	err = client.Stream(ctx, http.MethodPost, "ping", nil, r, func(line json.RawMessage) error {

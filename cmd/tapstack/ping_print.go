@@ -45,20 +45,18 @@ func (p *pingReport) header(src netip.Addr) string {
 
 // event returns the lines about ev for standard output and standard error.
 func (p *pingReport) event(ev control.PingEvent, now time.Time) (out, errs string) {
-	p.last = now
 	var b bytes.Buffer
 	if p.stamp {
 		fmt.Fprintf(&b, "[%d.%06d] ", now.Unix(), now.Nanosecond()/1000)
 	}
 	switch ev.Kind {
 	case control.PingStart:
-		p.start = now
 		return p.header(ev.Src), ""
 	case control.PingSent:
-		p.sent = ev.Seq
+		p.request(ev.Seq, now)
 		return "", ""
 	case control.PingSendError:
-		p.sent = ev.Seq
+		p.request(ev.Seq, now)
 		if ev.MTU != 0 {
 			p.errors++
 			p.acknowledge(ev.Seq)
@@ -86,6 +84,15 @@ func (p *pingReport) event(ev control.PingEvent, now time.Time) (out, errs strin
 		return "", ""
 	}
 	return b.String(), ""
+}
+
+// request notes that a request was made. The time of the statistics is that
+// between the first and the last.
+func (p *pingReport) request(seq int, now time.Time) {
+	if p.sent == 0 {
+		p.start = now
+	}
+	p.sent, p.last = seq, now
 }
 
 func (p *pingReport) reply(ev control.PingEvent) {

@@ -46,7 +46,7 @@ func TestPingPrintsAsIputilsDoes(t *testing.T) {
 64 bytes from 10.0.0.1: icmp_seq=2 ttl=64 time=0.158 ms
 
 --- 10.0.0.1 ping statistics ---
-2 packets transmitted, 2 received, 0% packet loss, time 4000ms
+2 packets transmitted, 2 received, 0% packet loss, time 2000ms
 rtt min/avg/max/mdev = 0.158/0.183/0.208/0.025 ms
 `, "", exitDone},
 		{"nobody there", pingReport{dst: ip("10.0.0.9"), size: 56}, []control.PingEvent{start, sent(1), sent(2), sent(3), unreachable(1), unreachable(2), unreachable(3)},
@@ -56,21 +56,21 @@ From 10.0.0.2 icmp_seq=2 Destination Host Unreachable
 From 10.0.0.2 icmp_seq=3 Destination Host Unreachable
 
 --- 10.0.0.9 ping statistics ---
-3 packets transmitted, 0 received, +3 errors, 100% packet loss, time 6000ms
+3 packets transmitted, 0 received, +3 errors, 100% packet loss, time 2000ms
 pipe 3
 `, "", exitFailed},
 		{"silence", pingReport{dst: ip("10.0.0.3"), size: 56, src: "10.0.0.5"}, []control.PingEvent{{Kind: control.PingStart, Src: ip("10.0.0.5")}, sent(1)},
 			`PING 10.0.0.3 (10.0.0.3) from 10.0.0.5 : 56(84) bytes of data.
 
 --- 10.0.0.3 ping statistics ---
-1 packets transmitted, 0 received, 100% packet loss, time 1000ms
+1 packets transmitted, 0 received, 100% packet loss, time 0ms
 
 `, "", exitFailed},
 		{"-I device, -q", pingReport{dst: ip("10.0.0.2"), size: 56, src: "v0", dev: true, quiet: true}, []control.PingEvent{start, sent(1), reply(1, 13*us)},
 			`PING 10.0.0.2 (10.0.0.2) from 10.0.0.2 v0: 56(84) bytes of data.
 
 --- 10.0.0.2 ping statistics ---
-1 packets transmitted, 1 received, 0% packet loss, time 2000ms
+1 packets transmitted, 1 received, 0% packet loss, time 0ms
 rtt min/avg/max/mdev = 0.013/0.013/0.013/0.000 ms
 `, "", exitDone},
 		{"-s 10 has no room for a time", pingReport{dst: ip("10.0.0.2"), size: 10}, []control.PingEvent{start, sent(1), {Kind: control.PingReply, Seq: 1, From: ip("10.0.0.2"), Bytes: 18, TTL: 64, RTT: us}},
@@ -78,21 +78,21 @@ rtt min/avg/max/mdev = 0.013/0.013/0.013/0.000 ms
 18 bytes from 10.0.0.2: icmp_seq=1 ttl=64
 
 --- 10.0.0.2 ping statistics ---
-1 packets transmitted, 1 received, 0% packet loss, time 2000ms
+1 packets transmitted, 1 received, 0% packet loss, time 0ms
 
 `, "", exitDone},
 		{"too long", pingReport{dst: ip("10.0.0.9"), size: 2000}, []control.PingEvent{start, {Kind: control.PingSendError, Seq: 1, Error: "message too long", MTU: 1400}},
 			`PING 10.0.0.9 (10.0.0.9) 2000(2028) bytes of data.
 
 --- 10.0.0.9 ping statistics ---
-1 packets transmitted, 0 received, +1 errors, 100% packet loss, time 1000ms
+1 packets transmitted, 0 received, +1 errors, 100% packet loss, time 0ms
 
 `, "ping: local error: message too long, mtu=1400\n", exitFailed},
 		{"not sent", pingReport{dst: ip("10.0.0.9"), size: 56}, []control.PingEvent{start, {Kind: control.PingSendError, Seq: 1, Error: "network is unreachable"}},
 			`PING 10.0.0.9 (10.0.0.9) 56(84) bytes of data.
 
 --- 10.0.0.9 ping statistics ---
-1 packets transmitted, 0 received, 100% packet loss, time 1000ms
+1 packets transmitted, 0 received, 100% packet loss, time 0ms
 
 `, "ping: sendmsg: Network is unreachable\n", exitFailed},
 		{"duplicates, a third lost", pingReport{dst: ip("10.0.0.1"), size: 56}, []control.PingEvent{start, sent(1), reply(1, 12345*us), {Kind: control.PingReply, Seq: 1, From: ip("10.0.0.1"), Bytes: 64, TTL: 64, RTT: 123456 * us, Dup: true}, sent(2), reply(2, 1234*us), sent(3)},
@@ -102,7 +102,7 @@ rtt min/avg/max/mdev = 0.013/0.013/0.013/0.000 ms
 64 bytes from 10.0.0.1: icmp_seq=2 ttl=64 time=1.23 ms
 
 --- 10.0.0.1 ping statistics ---
-3 packets transmitted, 2 received, +1 duplicates, 33.3333% packet loss, time 6000ms
+3 packets transmitted, 2 received, +1 duplicates, 33.3333% packet loss, time 5000ms
 rtt min/avg/max/mdev = 1.234/45.678/123.456/55.184 ms
 `, "", exitDone},
 		{"-D", pingReport{dst: ip("10.0.0.1"), size: 56, stamp: true}, []control.PingEvent{start, sent(1), reply(1, 208*us)},
@@ -110,7 +110,7 @@ rtt min/avg/max/mdev = 1.234/45.678/123.456/55.184 ms
 [1767323047.678901] 64 bytes from 10.0.0.1: icmp_seq=1 ttl=64 time=0.208 ms
 
 --- 10.0.0.1 ping statistics ---
-1 packets transmitted, 1 received, 0% packet loss, time 2000ms
+1 packets transmitted, 1 received, 0% packet loss, time 0ms
 rtt min/avg/max/mdev = 0.208/0.208/0.208/0.000 ms
 `, "", exitDone},
 	} {
