@@ -7,6 +7,9 @@
 // CAP_NET_ADMIN in the network namespace's user namespace. Elsewhere than on
 // Linux, Open returns an error.
 //
+// The device's link is the kernel's side being up, which ReadCarrier follows: it
+// is told by the kernel, and asks for nothing by itself.
+//
 // Sources: Documentation/networking/tuntap.rst of the Linux kernel,
 // rtnetlink(7), netdevice(7).
 package tap
