@@ -9,8 +9,8 @@ import (
 )
 
 // AddAddress gives the interface called dev an address. A Broadcast that is not
-// set is the last address of the subnet. The errors are ENODEV, EEXIST and
-// EINVAL.
+// set is the last address of the subnet. The errors are ENODEV, EEXIST, also for
+// an address that is claimed, and EINVAL.
 func (h *Host) AddAddress(dev string, a ipv4.Address) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -18,6 +18,13 @@ func (h *Host) AddAddress(dev string, a ipv4.Address) error {
 	if i == nil {
 		return fmt.Errorf("stack: interface %s: %w", dev, syscall.ENODEV)
 	}
+	if h.claimLocked(i, a) != nil {
+		return fmt.Errorf("stack: address %v is claimed on %s: %w", a.Prefix, dev, syscall.EEXIST)
+	}
+	return h.addAddressLocked(i, a)
+}
+
+func (h *Host) addAddressLocked(i *Interface, a ipv4.Address) error {
 	if err := h.ip.AddAddress(i.index, a); err != nil {
 		return err
 	}
@@ -38,9 +45,9 @@ func broadcast(addrs []ipv4.Address, a ipv4.Address) netip.Addr {
 	return netip.Addr{}
 }
 
-// DeleteAddress takes an address from the interface called dev. With its last
-// address the interface loses its neighbours. The errors are ENODEV and
-// EADDRNOTAVAIL.
+// DeleteAddress takes an address from the interface called dev, and ends a claim
+// to it. With its last address the interface loses its neighbours. The errors are
+// ENODEV and EADDRNOTAVAIL.
 func (h *Host) DeleteAddress(dev string, a ipv4.Address) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -48,6 +55,16 @@ func (h *Host) DeleteAddress(dev string, a ipv4.Address) error {
 	if i == nil {
 		return fmt.Errorf("stack: interface %s: %w", dev, syscall.ENODEV)
 	}
+	if c := h.claimLocked(i, a); c != nil {
+		c.releaseLocked()
+		return nil
+	}
+	err := h.deleteAddressLocked(i, a)
+	h.endClaimsLocked(i, false)
+	return err
+}
+
+func (h *Host) deleteAddressLocked(i *Interface, a ipv4.Address) error {
 	if err := h.ip.DeleteAddress(i.index, a.Prefix); err != nil {
 		return err
 	}

@@ -43,6 +43,9 @@ type Config struct {
 	// Switches are documented departures from the kernel's neighbour behaviour,
 	// all off by default.
 	Switches neighbour.Switches
+	// ARP has the Filter and the BroadcastReply of the host's ARP; the host fills
+	// in the rest.
+	ARP arp.Config
 	// TCP adjusts the transport; the zero value has its defaults.
 	TCP tcp.Config
 }
@@ -67,6 +70,7 @@ type Host struct {
 	mu     sync.Mutex // serialises changes of interfaces and addresses
 	nics   atomic.Pointer[[]*Interface]
 	next   int // index of the next interface
+	claims []*AddressClaim
 	closed bool
 	loops  sync.WaitGroup
 }
@@ -99,7 +103,8 @@ func New(c Config) (*Host, error) {
 		Unreachable: h.ip.Unreachable,
 		Overflow:    (&overflowLog{clock: c.Clock, log: c.Logger}).full,
 	})
-	h.arp = arp.New(arp.Config{Clock: c.Clock, Rand: c.Rand, Neighbours: h.neighbours, Host: arpHost{h.ip}, Drops: &h.drops})
+	c.ARP.Clock, c.ARP.Rand, c.ARP.Neighbours, c.ARP.Host, c.ARP.Drops = c.Clock, c.Rand, h.neighbours, arpHost{h.ip}, &h.drops
+	h.arp = arp.New(c.ARP)
 	h.icmp = icmp.New(h.ip, icmp.Config{Clock: c.Clock, Rand: c.Rand, Drops: &h.drops})
 	h.udp = udp.New(h.ip, udp.Config{Clock: c.Clock, Rand: c.Rand, Drops: &h.drops})
 	c.TCP.Clock, c.TCP.Rand, c.TCP.Drops = c.Clock, c.Rand, &h.drops

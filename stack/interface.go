@@ -165,6 +165,7 @@ func (h *Host) RemoveInterface(name string) error {
 	nics := slices.DeleteFunc(h.Interfaces(), func(j *Interface) bool { return j == i })
 	h.nics.Store(&nics)
 	i.up.Store(false)
+	h.endClaimsLocked(i, true)
 	h.ip.RemoveInterface(i.index)
 	h.arp.RemoveInterface(i.index)
 	h.neighbours.RemoveInterface(i.index)

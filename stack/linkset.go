@@ -36,6 +36,7 @@ func (h *Host) SetUp(name string, up bool) error {
 		}
 		h.neighbours.SetUp(i.index, up)
 		h.ip.SetUp(i.index, up)
+		h.linkChangedLocked(i)
 		return nil
 	})
 	if announce != 0 {
@@ -60,6 +61,7 @@ func (h *Host) setCarrierLocked(i *Interface, on bool) {
 	if i.carrier.Swap(on) != on {
 		h.neighbours.SetCarrier(i.index, on, i.conf.And(devconf.ArpEvictNocarrier))
 		h.ip.SetCarrier(i.index, on)
+		h.linkChangedLocked(i)
 	}
 }
 
@@ -75,6 +77,7 @@ func (h *Host) SetLLAddr(name string, a link.Addr) error {
 		i.addr.Store(&a)
 		h.arp.SetLLAddr(i.index, a)
 		h.neighbours.SetLLAddr(i.index, a)
+		h.followClaimsLocked(i)
 		if i.up.Load() {
 			announce = i.index
 		}
