@@ -73,7 +73,10 @@ func udpFrame(dst netip.Addr, size int) []byte {
 
 func echoFrame(size int) []byte {
 	frame, b := ipFrame(portAddr[0].Addr(), ipv4.ProtocolICMP, size)
-	b[0] = icmp.TypeEcho
+	for k := range b {
+		b[k] = byte(k) // as ping does
+	}
+	icmp.Header{Type: icmp.TypeEcho, Info: 1<<16 | 1}.Put(b)
 	icmp.SetChecksum(b)
 	return frame
 }
