@@ -322,3 +322,23 @@ func TestEarlyGC(t *testing.T) {
 		require.EqualValues(t, 1, b.table.Stats().PeriodicGCRuns)
 	})
 }
+
+func TestBusyEntriesStay(t *testing.T) {
+	// ENT-15: who sends what waited in an entry refers to it, as its timer does.
+	inBubble(t, Config{Limits: &Limits{Thresh1: 1, Thresh2: 1, Thresh3: 1}}, func(b *bed) {
+		b.iface.link = writerFunc(func(p *link.Packet) error {
+			require.NoError(t, b.set(NoARP, 0))
+			require.Equal(t, 1, b.hear(1, 1))
+			require.NoError(t, b.set(Failed, 0))
+			require.Equal(t, 1, b.hear(1, 1))
+			return b.Write(p)
+		})
+		b.send(1, 1)
+		require.Equal(t, 1, b.info().Refs)
+		require.Equal(t, 1, b.hear(1, 1))
+		require.NoError(t, b.reply(macA, 0))
+		require.Zero(t, b.info().Refs)
+		require.Zero(t, b.hear(1, 1))
+		require.EqualValues(t, 1, b.table.Stats().Entries)
+	})
+}

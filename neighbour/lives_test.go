@@ -305,3 +305,31 @@ func TestLocktime(t *testing.T) {
 		require.Equal(t, 40*time.Second, b.info().Confirmed)
 	})
 }
+
+func TestAskedForWithoutEnd(t *testing.T) {
+	// PRB-6, PRB-10: RFC 4861's constants; a request that nobody sends is a probe
+	// like any other; and as long as somebody tries there is one each second.
+	p := DefaultParams()
+	require.Equal(t, []int{3, 3}, []int{p.UcastProbes, p.McastProbes}, "MAX_UNICAST_SOLICIT, MAX_MULTICAST_SOLICIT")
+	require.Equal(t, []time.Duration{time.Second, 5 * time.Second, 30 * time.Second},
+		[]time.Duration{p.RetransTime, p.DelayFirstProbeTime, p.BaseReachableTime}, "RETRANS_TIMER, DELAY_FIRST_PROBE_TIME, REACHABLE_TIME")
+	for _, mute := range []bool{false, true} {
+		inBubble(t, Config{Params: &p}, func(b *bed) {
+			if mute {
+				b.table.config.Solicit = nil
+			}
+			for range 300 {
+				b.send(1, 1)
+				b.pass(100 * time.Millisecond)
+			}
+			asked := 0
+			for _, ev := range b.events() {
+				if ev.Kind == Solicited {
+					asked++
+				}
+			}
+			require.Equal(t, 30, asked)
+			require.EqualValues(t, 10, b.table.Stats().ResFailed)
+		})
+	}
+}

@@ -154,3 +154,24 @@ func TestNoAllocations(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) { require.Zero(t, testing.AllocsPerRun(100, c.f)) })
 	}
 }
+
+func TestDumps(t *testing.T) {
+	inBubble(t, Config{}, func(b *bed) { // NTF-6
+		i, err := b.table.AddInterface(InterfaceConfig{Index: 2, Name: "t1", Addr: macM, Link: b})
+		require.NoError(t, err)
+		require.NoError(t, i.Output(nth(1), packet(1)))
+		b.hear(1, 3)
+		require.NoError(t, b.table.AddProxy(Proxy{IP: nth(7), Interface: 1}))
+		count := func(f Filter) (n int) {
+			for e := range b.table.All() {
+				if f.Match(e) {
+					n++
+				}
+			}
+			return n
+		}
+		require.Equal(t, []int{4, 3, 1, 2, 1}, []int{count(Filter{}), count(Filter{Interface: 1}), count(Filter{Interface: 2}),
+			count(Filter{Prefix: netip.PrefixFrom(nth(1), 32)}), count(Filter{States: SetOf(Incomplete)})})
+		require.Len(t, b.table.Proxies(), 1)
+	})
+}
