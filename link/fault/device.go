@@ -45,6 +45,7 @@ func New(dev link.Device, c Config) *Device {
 	d := &Device{inner: dev, ready: link.NewRing(c.Limit), done: make(chan struct{})}
 	for _, l := range []*line{&d.in, &d.out} {
 		l.clock, l.limit = c.Clock, c.Limit
+		l.drained.L = &l.mu
 		// A sequence of its own, so that what one direction draws does not
 		// depend on the timing of the other.
 		l.rand = rand.New(rand.NewPCG(c.Rand.Uint64(), c.Rand.Uint64()))

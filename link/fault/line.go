@@ -44,8 +44,9 @@ type line struct {
 	last    time.Time
 	ordered int
 	// draining is true while a goroutine delivers frames that fell due; later
-	// frames queue up behind it.
+	// frames queue up behind it, and close waits for it on drained.
 	draining bool
+	drained  sync.Cond
 }
 
 // send takes p. The error is deliver's, when p passes at once.
@@ -161,6 +162,7 @@ func (l *line) drain() {
 		l.mu.Lock()
 	}
 	l.draining = false
+	l.drained.Broadcast()
 }
 
 // late delivers a frame whose sender no longer waits for the result.
@@ -172,7 +174,8 @@ func (l *line) late(p *link.Packet) {
 	}
 }
 
-// close drops what is held. Later frames are refused.
+// close drops what is held, and returns when no frame is on its way any more.
+// Later frames are refused.
 func (l *line) close() {
 	l.mu.Lock()
 	l.closed = true
@@ -181,6 +184,9 @@ func (l *line) close() {
 	}
 	held := l.held
 	l.held, l.ordered = nil, 0
+	for l.draining {
+		l.drained.Wait()
+	}
 	l.mu.Unlock()
 	for _, h := range held {
 		h.p.Release()
