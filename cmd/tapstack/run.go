@@ -278,14 +278,15 @@ func (h *runningHost) ready(cfg hostConfig) string {
 	var links, try []string
 	var first, peer netip.Addr
 	for _, l := range cfg.links {
-		s := l.name + " " + h.Interface(l.name).Addr().String()
+		var s strings.Builder
+		fmt.Fprintf(&s, "%s %s", l.name, h.Interface(l.name).Addr())
 		for _, a := range l.addrs {
-			s += " " + a.String()
+			s.WriteString(" " + a.String())
 			if !first.IsValid() {
 				first, peer = a.Addr(), l.peer.Addr()
 			}
 		}
-		links = append(links, s)
+		links = append(links, s.String())
 	}
 	ready := "ready: " + strings.Join(links, ", ") + ", control " + cfg.control + "\n"
 	if !first.IsValid() {
