@@ -133,7 +133,7 @@ func TestKernelPeersDHCPConflictProbe(t *testing.T) {
 	linux := newDHCPLAN(t)
 	host := newKernelHost(t)
 	port(linux.server, host, "t0")
-	host.run("ip link set t0 address %s", peerMAC)
+	host.run("ip link set t0 address %s", subjectMAC)
 	host.run("ip addr add 10.0.0.2/24 dev t0")
 	linux.neighbours = func() []string { return host.neighbours("t0") }
 

@@ -19,9 +19,9 @@ import (
 // The addresses of both sides are the same whoever the peer is, so that only
 // times differ in what the tools print.
 const (
-	toolsMAC  = "02:00:00:00:00:01"
-	toolsMAC2 = "02:00:00:00:00:11"
-	peerMAC   = "02:00:00:00:00:02"
+	toolsMAC   = "02:00:00:00:00:01"
+	toolsMAC2  = "02:00:00:00:00:11"
+	subjectMAC = "02:00:00:00:00:02"
 )
 
 // peer is a host at 10.0.0.2 to be asked by tools that run at 10.0.0.1. The
@@ -36,7 +36,7 @@ type peer struct {
 func linuxPeer(t *testing.T) peer {
 	t.Helper()
 	k, host := newKernelHost(t), newKernelHost(t)
-	k.run("ip link add t0 address %s type veth peer name t0 address %s netns %s", toolsMAC, peerMAC, host.path)
+	k.run("ip link add t0 address %s type veth peer name t0 address %s netns %s", toolsMAC, subjectMAC, host.path)
 	k.run("ip addr add 10.0.0.1/24 dev t0")
 	k.run("ip link set t0 up")
 	host.run("ip addr add 10.0.0.2/24 dev t0")
@@ -52,7 +52,7 @@ func linuxPeer(t *testing.T) peer {
 func tapstackPeer(t *testing.T) peer {
 	t.Helper()
 	k, host := newKernelHost(t), newHost(t)
-	d := k.tap("t0", tap.Config{Addr: mac(t, peerMAC)})
+	d := k.tap("t0", tap.Config{Addr: mac(t, subjectMAC)})
 	k.run("ip link set t0 address %s", toolsMAC)
 	k.run("ip addr add 10.0.0.1/24 dev t0")
 	attach(t, host, "t0", d, "10.0.0.2/24")
@@ -91,12 +91,13 @@ func (p peer) perform(x exchange) string {
 }
 
 // timeless replaces everything that is a time, or computed from one, in what the
-// tools print.
+// tools print, and libpcap's count, which begins before its filter is in place.
 func timeless(s string) string {
 	for _, r := range []struct{ pattern, by string }{
 		{`\d{4}-\d\d-\d\d \d\d:\d\d \S+`, "DATE"},
 		{`= [\d./]+ ms`, "= TIME"},
 		{`[\d.]+ hosts/sec`, "RATE"},
+		{`\d+ packets received by filter`, "N packets received by filter"},
 		{`\d+(\.\d+)? ?(ms|msec|usec|seconds|s)\b`, "TIME"},
 	} {
 		s = regexp.MustCompile(r.pattern).ReplaceAllString(s, r.by)
@@ -105,26 +106,52 @@ func timeless(s string) string {
 }
 
 // compare lets each exchange happen with a Linux and with a tapstack peer of its
-// own, all at the same time, and compares the transcripts.
+// own, all at the same time, and compares the transcripts. The tools' patience is
+// short, and on a busy machine an answer may come too late for it, so what does
+// not agree gets a second chance alone.
 func compare(t *testing.T, exchanges []exchange) {
 	t.Helper()
-	type transcripts struct{ linux, ours string }
+	results := perform(t, exchanges)
+	for n, x := range exchanges {
+		t.Run(x.name, func(t *testing.T) {
+			r := results[n]
+			if !r.agree(x) {
+				t.Logf("again, for Linux printed\n%s\nand tapstack\n%s", r.linux, r.ours)
+				r = perform(t, []exchange{x})[0]
+			}
+			for _, pattern := range x.prints {
+				require.Regexp(t, pattern, r.linux)
+			}
+			require.Equal(t, r.linux, r.ours)
+		})
+	}
+}
+
+// transcripts are of the same exchange.
+type transcripts struct{ linux, ours string }
+
+func (r transcripts) agree(x exchange) bool {
+	for _, pattern := range x.prints {
+		if !regexp.MustCompile(pattern).MatchString(r.linux) {
+			return false
+		}
+	}
+	return r.linux == r.ours
+}
+
+// perform lets all exchanges happen at once.
+func perform(t *testing.T, exchanges []exchange) []transcripts {
+	t.Helper()
 	results := make([]transcripts, len(exchanges))
 	var wg sync.WaitGroup
+	defer wg.Wait() // also when a peer cannot be made
 	for n, x := range exchanges {
 		linux, ours := linuxPeer(t), tapstackPeer(t)
 		wg.Go(func() { results[n].linux = linux.perform(x) })
 		wg.Go(func() { results[n].ours = ours.perform(x) })
 	}
 	wg.Wait()
-	for n, x := range exchanges {
-		t.Run(x.name, func(t *testing.T) {
-			for _, pattern := range x.prints {
-				require.Regexp(t, pattern, results[n].linux)
-			}
-			require.Equal(t, results[n].linux, results[n].ours)
-		})
-	}
+	return results
 }
 
 const (
@@ -145,7 +172,7 @@ func TestKernelPeersArping(t *testing.T) {
 	}
 	compare(t, []exchange{
 		{"ARP-14 request", "", []string{"arping -c 2 -w 3 -I t0 10.0.0.2"}, []string{`Received 2 response`, learnt}},
-		{"ARP-14 request by broadcast alone", "", []string{"arping -b -c 2 -I t0 10.0.0.2"}, []string{`2 broadcast`, `Received 2 response`, learnt}},
+		{"ARP-14 request by broadcast alone", "", []string{"arping -b -c 2 -w 3 -I t0 10.0.0.2"}, []string{`2 broadcast`, `Received 2 response`, learnt}},
 		{"ARP-14 request overrides at once", "", slices.Concat(move, move[:1]), []string{`Received 1 response`, relearnt}},
 		{"ARP-26 request for an unused address", "", []string{"arping -c 1 -w 1 -I t0 10.0.0.3"}, []string{`Received 0 response`, unlearnt}},
 		{"ARP-16 request that arp_ignore forbids", "net.ipv4.conf.all.arp_ignore=8", []string{"arping -c 1 -w 1 -I t0 10.0.0.2"}, []string{`Received 0 response`, unlearnt}},
@@ -194,23 +221,23 @@ func TestKernelPeersHabetsArping(t *testing.T) {
 		{"ARP-13 claim of the peer's own address", "", []string{arping + "-S 10.0.0.2 -U 10.0.0.2"}, []string{`Timeout`, unlearnt}},
 		{"ARP-25 announcement, arp_accept", acceptGARP, []string{arping + "-U 10.0.0.1"}, []string{learnt}},
 		{"ARP-25 announcement as reply, arp_accept", acceptGARP, []string{arping + "-P -U 10.0.0.1"}, []string{learnt}},
-		{"echo to a MAC, by broadcast", "", []string{arping + peerMAC}, []string{`Timeout`}},
-		{"echo to a MAC and an address", "", []string{arping + "-T 10.0.0.2 " + peerMAC}, []string{`1 packets received`, `peer: 10.0.0.1 lladdr 02:00:00:00:00:01 REACHABLE\n`}},
+		{"echo to a MAC, by broadcast", "", []string{arping + subjectMAC}, []string{`Timeout`}},
+		{"echo to a MAC and an address", "", []string{arping + "-T 10.0.0.2 " + subjectMAC}, []string{`1 packets received`, `peer: 10.0.0.1 lladdr 02:00:00:00:00:01 REACHABLE\n`}},
 	})
 }
 
 func TestKernelPeersScanners(t *testing.T) {
 	linktest.WantNoPackets(t)
 	needTools(t, "ip", "arp-scan", "arp-fingerprint", "nmap")
-	scan := "arp-scan --interface=t0 --retry=1 --timeout=300 "
+	scan := "arp-scan --interface=t0 --retry=1 --timeout=1000 "
 	compare(t, []exchange{
-		{"OUT-3 arp-scan of a subnet", "", []string{scan + "10.0.0.0/29"}, []string{`10.0.0.2\s02:00:00:00:00:02`, `1 responded`, learnt}},
+		{"OUT-3 arp-scan of a subnet", "", []string{scan + "10.0.0.0/30"}, []string{`10.0.0.2\s02:00:00:00:00:02`, `1 responded`, learnt}},
 		{"ARP-10 arp-scan with probes", "", []string{scan + "--arpspa=0.0.0.0 10.0.0.2"}, []string{`1 responded`, unlearnt}},
 		{"ARP-14 arp-scan as if each target asked for itself", "", []string{scan + "--arpspa=dest 10.0.0.2"}, []string{`0 responded`, unlearnt}},
 		{"ARP-5 arp-scan, hardware type 6", "", []string{scan + "--arphrd=6 10.0.0.2"}, []string{`1 responded`, learnt}},
 		{"ARP-2 arp-scan with padding", "", []string{scan + "--padding=" + strings.Repeat("a5", 200) + " 10.0.0.2"}, []string{`1 responded`, learnt}},
 		{"ARP-6 arp-scan with replies", "", []string{scan + "--arpop=2 10.0.0.2"}, []string{`0 responded`, unlearnt}},
-		{"ARP-2..12 arp-fingerprint", "", []string{"arp-fingerprint -o --timeout=100 10.0.0.2"}, []string{`01010100000\s+Linux`}},
+		{"ARP-2..12 arp-fingerprint", "", []string{"arp-fingerprint -o --timeout=250 10.0.0.2"}, []string{`01010100000\s+Linux`}},
 		{"nmap -sn -PR", "", []string{"nmap -n -sn -PR 10.0.0.2-3"}, []string{`Host is up`, `2 IP addresses \(1 host up\)`, learnt}},
 	})
 }
