@@ -29,6 +29,8 @@ type fakeHost struct {
 	addrs  map[int][]Address
 	routes []fakeRoute
 	rpf    bool // refuse sources without a route
+
+	anySource bool // broadcast addresses may be sources, as without rp_filter
 }
 
 type fakeRoute struct {
@@ -75,7 +77,7 @@ func (h *fakeHost) route(dst netip.Addr) (int, bool) {
 }
 
 func (h *fakeHost) InputRoute(dst, src netip.Addr, _ int) (neighbour.AddrType, int, bool) {
-	if t := h.AddrType(src); t != neighbour.Unicast || src.IsLoopback() {
+	if t := h.AddrType(src); t != neighbour.Unicast && !h.anySource || src.IsLoopback() {
 		return 0, 0, false
 	}
 	if _, ok := h.route(src); !ok && h.rpf {
@@ -208,7 +210,7 @@ func (b *bench) set(sysctls ...string) {
 		key, val, _ := strings.Cut(s, "=")
 		scope := 1
 		if dev, k, ok := strings.Cut(key, "."); ok {
-			key, scope = k, map[string]int{"all": devconf.All, "eth1": 1, "eth2": 2}[dev]
+			key, scope = k, map[string]int{"all": devconf.All, "default": devconf.Default, "eth1": 1, "eth2": 2}[dev]
 		}
 		if _, ok := devconf.Lookup(key); !ok {
 			require.NoError(b.t, b.table.SetSysctl("eth1", key, val), s)

@@ -21,6 +21,8 @@ var (
 
 func ip(s string) netip.Addr { return netip.MustParseAddr(s) }
 
+func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+
 // wirePacket puts labelled hexadecimal parts together.
 func wirePacket(parts ...string) []byte {
 	b, err := hex.DecodeString(strings.ReplaceAll(strings.Join(parts, ""), " ", ""))
