@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,6 +15,7 @@ const (
 	exitFailed = 1
 	exitUsage  = 2
 	exitNoHost = 3
+	exitSignal = 130 // 128 and SIGINT, as a shell tells it
 )
 
 // usageError is a command line that makes no sense.
@@ -40,6 +42,8 @@ func exit(err error) (code int, line string) {
 		return exitDone, ""
 	case errors.As(err, &silent):
 		return silent.code, ""
+	case errors.Is(err, context.Canceled):
+		return exitSignal, ""
 	case errors.As(err, &u):
 		return exitUsage, "Error: " + u.text
 	case errors.Is(err, control.ErrNoHost):

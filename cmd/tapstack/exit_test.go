@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"syscall"
@@ -24,6 +25,7 @@ func TestExitCodes(t *testing.T) {
 		{usage("neigh: %q is not understood", "x"), 2, "Error: neigh: \"x\" is not understood"},
 		{fmt.Errorf("%w %s", control.ErrNoHost, "/run/x.sock"), 3, "Error: no running tapstack at the control socket /run/x.sock; start one with `tapstack run`, or use --control"},
 		{&silentError{1}, 1, ""},
+		{fmt.Errorf("neigh: %w", context.Canceled), 130, ""},
 	} {
 		code, line := exit(tc.err)
 		require.Equal(t, tc.code, code, "%v", tc.err)

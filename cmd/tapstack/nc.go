@@ -136,14 +136,18 @@ func (c *cli) nc(ctx context.Context, o ncOptions, args []string) error {
 		fmt.Fprintf(c.err, "nc: %s: %s\n", ncSubject(r), capital(remote.Errno.Error()))
 		return &silentError{exitFailed}
 	case ctx.Err() != nil:
-		return &silentError{exitFailed}
+		return ctx.Err()
 	case err != nil:
 		return err
 	}
 	n := &ncPump{cli: c, o: o, sess: sess, wait: time.Duration(o.wait * float64(time.Second))}
 	stop := context.AfterFunc(ctx, func() { sess.Close() })
 	defer stop()
-	return n.run()
+	err = n.run()
+	if ctx.Err() != nil {
+		return ctx.Err() // Ctrl-C ended it
+	}
+	return err
 }
 
 func ncSubject(r control.NCRequest) string {
