@@ -164,12 +164,20 @@ const (
 // move changes the asker's hardware address after the peer has learnt it.
 var move = []string{"arping -f -w 2 -I t0 10.0.0.2", "ip link set t0 address " + toolsMAC2}
 
-func TestKernelPeersArping(t *testing.T) {
-	linktest.WantNoPackets(t)
-	needTools(t, "ip", "ping", "arping")
+// needIputilsArping skips the test unless arping is that of iputils; the other
+// one has different options.
+func needIputilsArping(t *testing.T) {
+	t.Helper()
+	needTools(t, "arping")
 	if out, _ := exec.Command("arping", "-V").CombinedOutput(); !strings.Contains(string(out), "iputils") {
 		skipKernel(t, "this needs the arping of iputils")
 	}
+}
+
+func TestKernelPeersArping(t *testing.T) {
+	linktest.WantNoPackets(t)
+	needTools(t, "ip")
+	needIputilsArping(t)
 	compare(t, []exchange{
 		{"ARP-14 request", "", []string{"arping -c 2 -w 3 -I t0 10.0.0.2"}, []string{`Received 2 response`, learnt}},
 		{"ARP-14 request by broadcast alone", "", []string{"arping -b -c 2 -w 3 -I t0 10.0.0.2"}, []string{`2 broadcast`, `Received 2 response`, learnt}},
@@ -193,7 +201,7 @@ func TestKernelPeersArping(t *testing.T) {
 func habetsArping(t *testing.T) string {
 	t.Helper()
 	const variable = "TAPSTACK_HABETS_ARPING"
-	paths := []string{"/usr/sbin/arping", "/usr/local/sbin/arping", "/opt/habets/usr/sbin/arping"}
+	paths := []string{"/usr/sbin/arping", "/usr/local/sbin/arping"}
 	if p := os.Getenv(variable); p != "" {
 		paths = []string{p}
 	}

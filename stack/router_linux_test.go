@@ -131,7 +131,7 @@ func TestKernelRouter(t *testing.T) {
 // (RFC 1027), and without it they do not.
 func TestKernelProxyARP(t *testing.T) {
 	linktest.WantNoPackets(t)
-	needTools(t, "arping")
+	needIputilsArping(t)
 	n := newRouted(t, 16, 1500)
 	for _, k := range []*kernelHost{n.a, n.b} {
 		k.sysctl("net.ipv4.neigh.t0.retrans_time_ms", "100")
