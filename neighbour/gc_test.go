@@ -1,6 +1,7 @@
 package neighbour
 
 import (
+	"net/netip"
 	"syscall"
 	"testing"
 	"time"
@@ -278,6 +279,32 @@ func TestBarrenRunEnds(t *testing.T) {
 		require.Equal(t, 1, b.hear(7, 7))
 		b.pass(5*time.Second + 1)
 		require.Zero(t, b.hear(7, 7))
+	})
+}
+
+func TestForcedGCEdges(t *testing.T) {
+	t.Run("GC-6 5 s after the last run", func(t *testing.T) {
+		inBubble(t, Config{Limits: &Limits{Thresh1: 1, Thresh2: 1, Thresh3: 10}}, func(b *bed) {
+			b.pass(6 * time.Second)
+			b.hear(1, 2)
+			require.EqualValues(t, 1, b.table.Stats().ForcedGCRuns)
+			b.pass(5 * time.Second)
+			b.hear(3, 3)
+			require.EqualValues(t, 1, b.table.Stats().ForcedGCRuns)
+			b.pass(1)
+			b.hear(4, 4)
+			require.EqualValues(t, 2, b.table.Stats().ForcedGCRuns)
+			require.Equal(t, []bool{false, false, true, true}, []bool{b.has(1), b.has(2), b.has(3), b.has(4)})
+		})
+	})
+	t.Run("GC-7 a group's entry goes though it is young", func(t *testing.T) {
+		inBubble(t, Config{Limits: &Limits{Thresh1: 1, Thresh2: 1, Thresh3: 1}}, func(b *bed) {
+			group := netip.MustParseAddr("224.0.0.5")
+			require.NoError(t, b.table.Set(1, group, Request{LLAddr: macA, HasLLAddr: true, State: Stale, Create: true, Replace: true}))
+			require.Zero(t, b.hear(1, 1))
+			_, _, ok := b.iface.Lookup(group)
+			require.False(t, ok)
+		})
 	})
 }
 

@@ -203,9 +203,6 @@ func (n *nud) act(row *Transition, from State, now instant, c *tunables) (ask so
 		n.probes = c.UcastProbes
 	}
 	n.arm(row.Arm, now, c)
-	if row.On != TriggerTimer && row.Arm != KeepTimer && row.Arm != StopTimer {
-		n.used = max(n.used, n.confirmed)
-	}
 	if row.Do&Solicit != 0 {
 		ask = n.probe(c)
 	}
