@@ -20,7 +20,7 @@ func errnoOf(t, code uint8) (errno syscall.Errno, hard, ok bool) {
 			5:  {syscall.EOPNOTSUPP, false},
 			6:  {syscall.ENETUNREACH, true},
 			7:  {syscall.EHOSTDOWN, true},
-			8:  {syscall.ENONET, true},
+			8:  {errIsolated, true},
 			9:  {syscall.ENETUNREACH, true},
 			10: {syscall.EHOSTUNREACH, true},
 			11: {syscall.ENETUNREACH, false},

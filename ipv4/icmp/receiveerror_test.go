@@ -34,7 +34,7 @@ func TestErrorsReachTheTransport(t *testing.T) {
 		{"source route failed", 3, 5, 0, syscall.EOPNOTSUPP, false, 0},
 		{"net unknown", 3, 6, 0, syscall.ENETUNREACH, true, 0},
 		{"host unknown", 3, 7, 0, syscall.EHOSTDOWN, true, 0},
-		{"isolated", 3, 8, 0, syscall.ENONET, true, 0},
+		{"isolated", 3, 8, 0, errIsolated, true, 0},
 		{"net prohibited", 3, 9, 0, syscall.ENETUNREACH, true, 0},
 		{"host prohibited", 3, 10, 0, syscall.EHOSTUNREACH, true, 0},
 		{"net and type of service", 3, 11, 0, syscall.ENETUNREACH, false, 0},
