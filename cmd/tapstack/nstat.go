@@ -18,8 +18,9 @@ func (c *cli) nstatCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "nstat [-a] [-z] [-j] [PATTERN]...",
 		Short: "Show the host's counters, as nstat(8)",
-		Long: `Show the host's counters under Linux's SNMP names, the neighbour table's (Arp...)
-and the dropped packets by reason (Drop...). They count from the host's start.
+		Long: `Show the host's counters under Linux's SNMP names, what became of ARP packets
+(ArpIn..., ArpOut...), the neighbour table's (Arp_...) and the dropped packets by
+reason (Drop_...). They count from the host's start.
 A PATTERN is a name in which * stands for anything.`,
 		Example: "  tapstack nstat\n  tapstack nstat -z 'Arp*'\n  tapstack nstat -j",
 		Args:    cobra.ArbitraryArgs,

@@ -15,6 +15,7 @@ type Counters struct {
 
 func (s *Server) counters(*http.Request) (any, error) {
 	c := Counters{Protocols: map[string]uint64{}, Drops: s.host.Drops().Counts()}
+	maps.Insert(c.Protocols, s.host.ARP().Stats.All())
 	maps.Insert(c.Protocols, s.host.IPv4().Stats().All())
 	maps.Insert(c.Protocols, s.host.ICMP().Stats().All())
 	maps.Insert(c.Protocols, s.host.UDP().Stats().All())

@@ -191,6 +191,8 @@ func TestNTableAndCounters(t *testing.T) {
 		require.Contains(t, c.Protocols, "TcpActiveOpens")
 		require.Contains(t, c.Protocols, "IpInReceives")
 		require.Contains(t, c.Protocols, "IcmpInMsgs")
+		require.EqualValues(t, 3, c.Protocols["ArpOutRequests"])
+		require.Contains(t, c.Protocols, "TcpExtArpFilter")
 	})
 }
 

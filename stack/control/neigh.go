@@ -101,23 +101,17 @@ func (n NeighRequest) subject() string {
 	return s
 }
 
-// stateSet returns the set of states called names. Beside the states' own bits
-// neighbour.StateSet has noneBit, for NONE is no bit of its own.
+// stateSet returns the set of states called names.
 func stateSet(names []string) (set neighbour.StateSet, err error) {
-	const noneBit = 0x100
 	for _, name := range names {
-		if name == "all" {
-			return noneBit | 0xff, nil
-		}
 		st, ok := neighbour.ParseState(name)
 		switch {
+		case name == "all":
+			return neighbour.SetOf(neighbour.States()...), nil
 		case !ok:
 			return 0, invalid("control: %q is no nud state", name)
-		case st == neighbour.None:
-			set |= noneBit
-		default:
-			set |= neighbour.StateSet(st)
 		}
+		set |= neighbour.SetOf(st)
 	}
 	return set, nil
 }
@@ -141,6 +135,10 @@ func (s *Server) dev(name string) (*stack.Interface, error) {
 	return nil, fail(neighbour.ErrNoInterface, "device %s", name)
 }
 
+// shownStates are those that `ip neigh show` shows when none are asked for: all
+// but NONE and NOARP.
+var shownStates = neighbour.SetOf(neighbour.States()...) &^ neighbour.SetOf(neighbour.None, neighbour.NoARP)
+
 func (s *Server) neighShow(r *http.Request) (any, error) {
 	f, err := neighFilter(r.URL.Query())
 	if err != nil {
@@ -163,7 +161,7 @@ func (s *Server) neighShow(r *http.Request) (any, error) {
 			return nil, err
 		}
 		if set == 0 {
-			set = 0xff &^ neighbour.StateSet(neighbour.NoARP)
+			set = shownStates
 		}
 		for e := range s.host.Neighbours().All() {
 			// iproute2 shows what a control plane learned in any state.
