@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
-	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -27,7 +26,7 @@ func TestOverflowIsLogged(t *testing.T) {
 			for n := first; n <= last; n++ {
 				c, err := h.Dial("udp", fmt.Sprintf("10.1.0.%d:7", n))
 				require.NoError(t, err)
-				_, err = c.(net.Conn).Write([]byte("hello"))
+				_, err = c.Write([]byte("hello"))
 				require.NoError(t, err)
 				require.NoError(t, c.Close())
 			}
