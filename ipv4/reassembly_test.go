@@ -276,7 +276,6 @@ func TestReassemblyAfterClose(t *testing.T) {
 // model is reassembly without structure: a byte map.
 type model struct {
 	seen   [MaxPacketLen]bool
-	pieces []cut
 	length int
 	last   bool
 }

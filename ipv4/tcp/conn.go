@@ -31,7 +31,6 @@ type Conn struct {
 	softErr syscall.Errno // of an ICMP error that may be temporary
 	closed  bool          // by the user: nobody will read or write again
 	readEnd bool          // CloseRead
-	queued  bool          // in the parent's accept queue or beyond
 	linger  int           // SO_LINGER in seconds, negative: off
 
 	snd  sender

@@ -51,9 +51,6 @@ type testConn struct {
 	iss     Seq // ours, once seen
 	irs     Seq // the test's
 	haveISS bool
-	tsBase  uint32 // of our timestamps, once seen
-	ts      bool
-	peerTS  uint32
 
 	mu   sync.Mutex
 	sent []seg

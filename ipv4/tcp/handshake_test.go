@@ -135,7 +135,7 @@ func TestHandshakeFailures(t *testing.T) {
 		start := time.Now()
 		tc.want("SYN", seg{flags: SYN})
 		for i, at := range []int{1, 3, 7, 15, 31, 63} {
-			tc.advance(start.Add(time.Duration(at)*time.Second - 1).Sub(time.Now()))
+			tc.advance(time.Until(start.Add(time.Duration(at)*time.Second - 1)))
 			tc.wantIdle("not yet")
 			tc.advance(1)
 			tc.want("SYN again", seg{flags: SYN})

@@ -105,7 +105,7 @@ func TestDelayKeepsOrder(t *testing.T) {
 		time.Sleep(15*time.Millisecond - 1)
 		synctest.Wait()
 		require.Empty(t, w.seen())
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		require.Equal(t, []string{"a 20ms", "b 20ms"}, w.seen())
 		time.Sleep(time.Second)
