@@ -55,7 +55,7 @@ func (c *cli) root() *cobra.Command {
 		Short: "A virtual host with its own TCP/IP stack on a TAP device",
 		Long: `tapstack runs a virtual host: its own ARP, neighbour table, IPv4, ICMP, UDP and
 TCP on a TAP device. Every other command talks to a running host through its
-control socket, in the words of ip, sysctl, ping and nc.`,
+control socket, in the words of ip, sysctl, ping, arping and nc.`,
 		Example: `  tapstack demo                          # see it work, no root needed
   sudo tapstack run                      # a host at 10.0.0.2, the kernel at 10.0.0.1
   ping 10.0.0.2; curl http://10.0.0.2/   # from another shell
@@ -79,7 +79,7 @@ control socket, in the words of ip, sysctl, ping and nc.`,
 	root.AddCommand(
 		c.runCommand(), c.demoCommand(), c.statusCommand(), c.versionCommand(), c.docsCommand(),
 		c.neighCommand(), c.ntableCommand(), c.addrCommand(), c.linkCommand(), c.routeCommand(), c.monitorCommand(),
-		c.sysctlCommand(), c.nstatCommand(), c.pingCommand(), c.ncCommand(), c.blastCommand(),
+		c.sysctlCommand(), c.nstatCommand(), c.pingCommand(), c.arpingCommand(), c.ncCommand(), c.blastCommand(),
 	)
 	return root
 }

@@ -63,17 +63,10 @@ func (s *Server) ping(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
-	ctx, cancel := context.WithCancel(r.Context())
+	ctx, cancel := s.untilClosed(r.Context())
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { p.conn.Close() })
 	defer stop()
-	go func() {
-		select {
-		case <-s.done:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
 	p.run(ctx, newLines(w))
 	p.conn.Close()
 }

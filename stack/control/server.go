@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"net"
@@ -66,6 +67,7 @@ func New(h *stack.Host, c Config) *Server {
 	}
 	s.mux.HandleFunc("GET /v1/neigh/monitor", s.neighMonitor)
 	s.mux.HandleFunc("POST /v1/ping", s.ping)
+	s.mux.HandleFunc("POST /v1/arping", s.arping)
 	s.mux.HandleFunc("POST /v1/nc", s.nc)
 	return s
 }
@@ -93,6 +95,19 @@ func (s *Server) Serve(l net.Listener) error {
 
 // Close ends Serve and every stream. It may be called once.
 func (s *Server) Close() { close(s.done) }
+
+// untilClosed returns a context that also ends with the server.
+func (s *Server) untilClosed(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(parent)
+	go func() {
+		select {
+		case <-s.done:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
 
 // Status is what a host says about itself.
 type Status struct {
