@@ -43,17 +43,27 @@ func (c *cli) addrCommand() *cobra.Command {
 		Short: "Show addresses", Example: "  tapstack addr show dev tap0",
 	}, show))
 	for _, v := range []struct {
-		verb, short string
-		aliases     []string
+		verb, short, acd string
+		aliases          []string
 	}{
-		{"add", "Give an interface an address", []string{"a", "ad"}},
-		{"replace", "Give an interface an address that it may have", []string{"change", "r", "c"}},
-		{"del", "Take an address away", abbreviations("delete", 1)},
+		{"add", "Give an interface an address", " [acd [never|once|always]]", []string{"a", "ad"}},
+		{"replace", "Give an interface an address that it may have", " [acd [never|once|always]]", []string{"change", "r", "c"}},
+		{"del", "Take an address away", "", abbreviations("delete", 1)},
 	} {
+		long, example := "", ""
+		if v.acd != "" {
+			long = v.short + `.
+
+With acd the interface has the address only while no other host has it (RFC 5227):
+it is asked for some seconds long, and tentative until then. When another host
+uses it later, it is defended once and given up the second time within ten
+seconds, or given up at once with never, or kept with always.`
+			example = "\n  tapstack addr " + v.verb + " 10.0.0.7/24 dev tap0 acd"
+		}
 		cmd.AddCommand(c.ipCommand(&cobra.Command{
-			Use:     v.verb + " ADDR[/LEN] [brd + | brd ADDR] [scope SCOPE] [metric N] [noprefixroute] dev DEV",
-			Aliases: v.aliases, Short: v.short,
-			Example: "  tapstack addr " + v.verb + " 10.0.0.5/24 dev tap0\n  tapstack addr " + v.verb + " 10.9.9.9/32 dev lo scope host",
+			Use:     v.verb + " ADDR[/LEN] [brd + | brd ADDR] [scope SCOPE] [metric N] [noprefixroute]" + v.acd + " dev DEV",
+			Aliases: v.aliases, Short: v.short, Long: long,
+			Example: "  tapstack addr " + v.verb + " 10.0.0.5/24 dev tap0\n  tapstack addr " + v.verb + " 10.9.9.9/32 dev lo scope host" + example,
 		}, func(ctx context.Context, args []string) error { return c.addrSet(ctx, v.verb, args) }))
 	}
 	return cmd
@@ -174,6 +184,7 @@ func (c *cli) addrSet(ctx context.Context, verb string, args []string) error {
 
 func addressRequest(verb string, args []string) (r control.AddressRequest, err error) {
 	w := &words{"addr " + verb, args}
+	r.Broadcast = netip.IPv4Unspecified() // as with ip(8), there is none without brd
 	for w.more() {
 		switch s := w.next(); s {
 		case "dev":
@@ -186,6 +197,14 @@ func addressRequest(verb string, args []string) (r control.AddressRequest, err e
 			r.Metric = uint32(n)
 		case "noprefixroute":
 			r.NoPrefix = true
+		case "acd":
+			if verb == "del" {
+				return r, w.unknown(s)
+			}
+			r.ACD = "once"
+			if w.more() && (w.args[0] == "never" || w.args[0] == "once" || w.args[0] == "always") {
+				r.ACD = w.next()
+			}
 		case "label":
 			_, err = w.value(s)
 		case "brd", "broadcast":
@@ -193,7 +212,8 @@ func addressRequest(verb string, args []string) (r control.AddressRequest, err e
 				return r, err
 			}
 			switch s {
-			case "+": // what an address gets anyway
+			case "+":
+				r.Broadcast = netip.Addr{} // the subnet's
 			case "-":
 				r.Broadcast = netip.IPv4Unspecified()
 			default:

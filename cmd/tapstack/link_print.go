@@ -98,13 +98,39 @@ func textAddress(b *bytes.Buffer, dev string, a control.Address, eol string) {
 		fmt.Fprintf(b, "brd %s ", a.Broadcast)
 	}
 	fmt.Fprintf(b, "scope %s ", a.Scope)
-	if a.Secondary {
-		b.WriteString("secondary ")
-	}
-	if a.NoPrefix {
-		b.WriteString("noprefixroute ")
+	for _, f := range addressFlags(a) {
+		b.WriteString(f + " ")
 	}
 	fmt.Fprintf(b, "%s%s       valid_lft forever preferred_lft forever", dev, eol)
+}
+
+// addressFlags returns the words for the flags, in iproute2's order.
+func addressFlags(a control.Address) (list []string) {
+	for _, f := range []struct {
+		on   bool
+		word string
+	}{{a.Secondary, "secondary"}, {a.DADFailed, "dadfailed"}, {a.Tentative, "tentative"}, {a.NoPrefix, "noprefixroute"}} {
+		if f.on {
+			list = append(list, f.word)
+		}
+	}
+	return list
+}
+
+// printAddressEvent prints an event as `ip monitor address` does.
+func printAddressEvent(o options, ev control.AddressEvent) []byte {
+	var b bytes.Buffer
+	eol := "\n"
+	if o.oneline {
+		eol = "\\"
+	}
+	stampEvent(&b, o, ev.Missed, ev.Time)
+	if ev.Deleted {
+		b.WriteString("Deleted ")
+	}
+	fmt.Fprintf(&b, "%d: %s    ", ev.Index, ev.Dev)
+	textAddress(&b, ev.Dev, ev.Address, eol)
+	return append(b.Bytes(), '\n')
 }
 
 func jsonLink(j *jsonWriter, o options, l control.Link, addrs bool) {
@@ -180,11 +206,8 @@ func jsonAddresses(j *jsonWriter, o options, l control.Link) {
 				j.text("broadcast", a.Broadcast.String())
 			}
 			j.text("scope", a.Scope)
-			if a.Secondary {
-				j.yes("secondary")
-			}
-			if a.NoPrefix {
-				j.yes("noprefixroute")
+			for _, f := range addressFlags(a) {
+				j.yes(f)
 			}
 			j.text("label", l.Name)
 			j.number("valid_life_time", forever)

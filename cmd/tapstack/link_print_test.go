@@ -138,3 +138,25 @@ func TestLinksArePrintedAsIPDoes(t *testing.T) {
 `, string(printLinks(options{json: true, pretty: true, stats: 1}, links()[1:], true)))
 	})
 }
+
+// As ip prints an IPv6 address under duplicate address detection.
+func TestClaimedAddressesArePrinted(t *testing.T) {
+	l := links()[1]
+	l.Addresses = []control.Address{
+		{Local: ip("10.0.0.7"), PrefixLen: 24, Scope: "global", Tentative: true, ACD: "probing"},
+		{Local: ip("10.0.0.8"), PrefixLen: 24, Scope: "global", Tentative: true, DADFailed: true, NoPrefix: true, ACD: "refused"},
+	}
+	require.Equal(t, `2: v1    inet 10.0.0.7/24 scope global tentative v1\       valid_lft forever preferred_lft forever
+2: v1    inet 10.0.0.8/24 scope global dadfailed tentative noprefixroute v1\       valid_lft forever preferred_lft forever
+`, string(printLinks(options{oneline: true}, []control.Link{l}, true)))
+	require.Contains(t, string(printLinks(options{json: true}, []control.Link{l}, true)),
+		`"local":"10.0.0.7","prefixlen":24,"scope":"global","tentative":true,"label":"v1"`)
+}
+
+func TestAddressEventsArePrintedAsIPDoes(t *testing.T) {
+	ev := control.AddressEvent{Index: 3, Dev: "d0", Address: control.Address{Local: ip("10.0.0.5"), PrefixLen: 24, Broadcast: ip("10.0.0.255"), Scope: "global"}}
+	require.Equal(t, "3: d0    inet 10.0.0.5/24 brd 10.0.0.255 scope global d0\n       valid_lft forever preferred_lft forever\n", string(printAddressEvent(options{}, ev)))
+	ev.Deleted, ev.Missed, ev.Address = true, 3, control.Address{Local: ip("10.0.0.6"), PrefixLen: 24, Scope: "link", Metric: 7, NoPrefix: true}
+	require.Equal(t, "missed 3 events\nDeleted 3: d0    inet 10.0.0.6/24 metric 7 scope link noprefixroute d0\\       valid_lft forever preferred_lft forever\n",
+		string(printAddressEvent(options{oneline: true}, ev)))
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -279,33 +278,10 @@ the time and what caused it. Ends with the host, or by Ctrl-C.`,
 	return cmd
 }
 
-func (c *cli) monitorCommand() *cobra.Command {
-	cmd := c.neighMonitorCommand()
-	cmd.Use, cmd.Aliases = "monitor [neigh]", []string{"mon"}
-	cmd.Short = "Print changes as they happen, as `ip monitor`"
-	cmd.Args = func(_ *cobra.Command, args []string) error {
-		if len(args) > 1 || len(args) == 1 && !short(args[0], "neigh") {
-			return usage("monitor: only neigh can be watched")
-		}
-		return nil
-	}
-	return cmd
-}
-
 func (c *cli) neighMonitor(ctx context.Context, all bool) error {
-	err := c.client().Stream(ctx, http.MethodGet, "neigh/monitor", url.Values{"all": {strconv.FormatBool(all)}}, nil,
-		func(line json.RawMessage) error {
-			if c.opts.json {
-				return c.write(append(line, '\n'))
-			}
-			var ev control.Event
-			if err := json.Unmarshal(line, &ev); err != nil {
-				return err
-			}
-			return c.write(printEvent(c.opts, ev, all))
-		})
-	if ctx.Err() != nil {
-		return nil // Ctrl-C is how a monitor ends
-	}
-	return err
+	return c.monitor(ctx, "neigh/monitor", url.Values{"all": {strconv.FormatBool(all)}}, func(line []byte) ([]byte, error) {
+		var ev control.Event
+		err := json.Unmarshal(line, &ev)
+		return printEvent(c.opts, ev, all), err
+	})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"time"
 
 	"github.com/tapstack/tapstack/stack/control"
 )
@@ -112,19 +113,25 @@ const eventTime = "2006-01-02T15:04:05.000000"
 // longTime is the form of a timestamp on its own line; microseconds follow.
 const longTime = "Mon Jan _2 15:04:05 2006"
 
+// stampEvent prints what stands before an event.
+func stampEvent(b *bytes.Buffer, o options, missed uint64, t time.Time) {
+	if missed > 0 {
+		fmt.Fprintf(b, "missed %d events\n", missed)
+	}
+	switch t = t.Local(); {
+	case o.shortStamp:
+		fmt.Fprintf(b, "[%s] ", t.Format(eventTime))
+	case o.stamp:
+		fmt.Fprintf(b, "Timestamp: %s %d usec\n", t.Format(longTime), t.Nanosecond()/1000)
+	}
+}
+
 // printEvent prints an event as `ip monitor neigh` does, or, of those that Linux
 // announces to nobody, what happened and why.
 func printEvent(o options, ev control.Event, all bool) []byte {
 	var b bytes.Buffer
-	if ev.Missed > 0 {
-		fmt.Fprintf(&b, "missed %d events\n", ev.Missed)
-	}
-	switch t := ev.Time.Local(); {
-	case o.shortStamp || all:
-		fmt.Fprintf(&b, "[%s] ", t.Format(eventTime))
-	case o.stamp:
-		fmt.Fprintf(&b, "Timestamp: %s %d usec\n", t.Format(longTime), t.Nanosecond()/1000)
-	}
+	o.shortStamp = o.shortStamp || all
+	stampEvent(&b, o, ev.Missed, ev.Time)
 	if all {
 		textChange(&b, ev)
 		return append(b.Bytes(), '\n')

@@ -106,17 +106,20 @@ func TestLinkWords(t *testing.T) {
 }
 
 func TestAddressWords(t *testing.T) {
-	p := netip.MustParsePrefix
+	p, none := netip.MustParsePrefix, netip.IPv4Unspecified()
 	for _, tc := range []struct {
 		args []string
 		want control.AddressRequest
 		err  string
 	}{
-		{[]string{"10.0.0.5/24", "dev", "t0"}, control.AddressRequest{Dev: "t0", Prefix: p("10.0.0.5/24")}, ""},
+		{[]string{"10.0.0.5/24", "dev", "t0"}, control.AddressRequest{Dev: "t0", Prefix: p("10.0.0.5/24"), Broadcast: none}, ""},
+		{[]string{"10.0.0.5/24", "acd", "dev", "t0"}, control.AddressRequest{Dev: "t0", Prefix: p("10.0.0.5/24"), Broadcast: none, ACD: "once"}, ""},
+		{[]string{"10.0.0.5/24", "dev", "t0", "acd", "always"}, control.AddressRequest{Dev: "t0", Prefix: p("10.0.0.5/24"), Broadcast: none, ACD: "always"}, ""},
+		{[]string{"10.0.0.5/24", "dev", "t0", "acd"}, control.AddressRequest{Dev: "t0", Prefix: p("10.0.0.5/24"), Broadcast: none, ACD: "once"}, ""},
 		{[]string{"10.0.0.5/24", "brd", "+", "dev", "t0"}, control.AddressRequest{Dev: "t0", Prefix: p("10.0.0.5/24")}, ""},
 		{[]string{"10.0.0.5/24", "broadcast", "10.0.0.9", "dev", "t0"}, control.AddressRequest{Dev: "t0", Prefix: p("10.0.0.5/24"), Broadcast: ip("10.0.0.9")}, ""},
-		{[]string{"10.9.9.9", "dev", "lo", "scope", "host"}, control.AddressRequest{Dev: "lo", Prefix: p("10.9.9.9/32"), Scope: "host"}, ""},
-		{[]string{"local", "10.9.9.9/32", "dev", "lo", "metric", "7", "noprefixroute", "label", "lo:1"}, control.AddressRequest{Dev: "lo", Prefix: p("10.9.9.9/32"), Metric: 7, NoPrefix: true}, ""},
+		{[]string{"10.9.9.9", "dev", "lo", "scope", "host"}, control.AddressRequest{Dev: "lo", Prefix: p("10.9.9.9/32"), Broadcast: none, Scope: "host"}, ""},
+		{[]string{"local", "10.9.9.9/32", "dev", "lo", "metric", "7", "noprefixroute", "label", "lo:1"}, control.AddressRequest{Dev: "lo", Prefix: p("10.9.9.9/32"), Broadcast: none, Metric: 7, NoPrefix: true}, ""},
 		{[]string{"10.0.0.5/24"}, control.AddressRequest{}, "want an address and a device"},
 		{[]string{"dev", "t0"}, control.AddressRequest{}, "want an address and a device"},
 		{[]string{"10.0.0.5/24", "peer", "10.0.0.6", "dev", "t0"}, control.AddressRequest{}, "\"peer\" is not understood"},
@@ -129,6 +132,11 @@ func TestAddressWords(t *testing.T) {
 		require.NoError(t, err, "%v", tc.args)
 		require.Equal(t, tc.want, got, "%v", tc.args)
 	}
+}
+
+func TestAddrDelTakesNoACD(t *testing.T) {
+	_, err := addressRequest("del", []string{"10.0.0.5/24", "dev", "t0", "acd"})
+	require.ErrorContains(t, err, "\"acd\" is not understood")
 }
 
 func TestRouteWords(t *testing.T) {

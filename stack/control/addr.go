@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/tapstack/tapstack/arp"
 	"github.com/tapstack/tapstack/ipv4"
 )
 
@@ -18,6 +19,9 @@ type AddressRequest struct {
 	Scope     string       `json:"scope,omitempty"`    // default global
 	Metric    uint32       `json:"metric,omitempty"`   // of the connected route
 	NoPrefix  bool         `json:"noprefix,omitempty"` // no connected route
+	// ACD asks for the address by RFC 5227, and says how it is defended: never,
+	// once or always.
+	ACD string `json:"acd,omitempty"`
 }
 
 func (a AddressRequest) address() (ipv4.Address, error) {
@@ -41,10 +45,32 @@ func (s *Server) addrAdd(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.host.AddAddress(a.Dev, ip); err != nil {
+	if err := s.addAddress(a, ip); err != nil {
 		return nil, fail(err, "address %s dev %s", a.Prefix, a.Dev)
 	}
 	return struct{}{}, nil
+}
+
+func (s *Server) addAddress(a AddressRequest, ip ipv4.Address) error {
+	if a.ACD == "" {
+		return s.host.AddAddress(a.Dev, ip)
+	}
+	c := arp.ClaimConfig{Notify: s.claimEvent}
+	var ok bool
+	if c.Defence, ok = parseDefence(a.ACD); !ok {
+		return invalid("control: acd %q: want never, once or always", a.ACD)
+	}
+	_, err := s.host.ClaimAddress(a.Dev, ip, c)
+	return err
+}
+
+func parseDefence(name string) (arp.Defence, bool) {
+	for _, d := range []arp.Defence{arp.DefendOnce, arp.DefendNever, arp.DefendAlways} {
+		if d.String() == name {
+			return d, true
+		}
+	}
+	return 0, false
 }
 
 func (s *Server) addrReplace(r *http.Request) (any, error) {
@@ -52,7 +78,7 @@ func (s *Server) addrReplace(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.host.AddAddress(a.Dev, ip); err != nil && !errors.Is(err, syscall.EEXIST) {
+	if err := s.addAddress(a, ip); err != nil && !errors.Is(err, syscall.EEXIST) {
 		return nil, fail(err, "address %s dev %s", a.Prefix, a.Dev)
 	}
 	return struct{}{}, nil

@@ -33,8 +33,12 @@ func (e *Error) Unwrap() error {
 	return e.Errno
 }
 
-// fail makes an Error of what went wrong with a subject.
+// fail makes an Error of what went wrong with a subject. A request that makes no
+// sense stays one.
 func fail(err error, format string, args ...any) error {
+	if e := (*Error)(nil); errors.As(err, &e) {
+		return e
+	}
 	return &Error{Text: fmt.Sprintf(format, args...) + ": " + words(err), Errno: errno(err)}
 }
 

@@ -3,9 +3,12 @@ package control
 import (
 	"net/http"
 	"net/netip"
+	"slices"
 
+	"github.com/tapstack/tapstack/arp"
 	"github.com/tapstack/tapstack/ipv4"
 	"github.com/tapstack/tapstack/link"
+	"github.com/tapstack/tapstack/stack"
 )
 
 // Link is an interface, with its addresses, as `ip -j -s addr` describes one.
@@ -40,6 +43,13 @@ type Address struct {
 	Secondary bool       `json:"secondary,omitempty"`
 	Metric    uint32     `json:"metric,omitempty"`
 	NoPrefix  bool       `json:"noprefixroute,omitempty"`
+
+	// The interface does not have a tentative address yet, or at the moment, and
+	// will not get one whose DADFailed is set: another host has it.
+	Tentative bool `json:"tentative,omitempty"`
+	DADFailed bool `json:"dadfailed,omitempty"`
+	// ACD is how far the claim to the address is, when there is one.
+	ACD string `json:"acd,omitempty"`
 }
 
 func (s *Server) linkShow(r *http.Request) (any, error) { return s.links(r.URL.Query().Get("dev")) }
@@ -52,6 +62,7 @@ func (s *Server) links(dev string) ([]Link, error) {
 		}
 	}
 	list := []Link{}
+	claims := s.host.AddressClaims()
 	for _, i := range s.host.Interfaces() {
 		if dev != "" && i.Name() != dev {
 			continue
@@ -72,6 +83,11 @@ func (s *Server) links(dev string) ([]Link, error) {
 				a.Broadcast = netip.Addr{} // lo broadcasts to nobody, though its routes know one
 			}
 			l.Addresses = append(l.Addresses, addressOf(a))
+		}
+		for _, c := range claims {
+			if c.Interface() == i {
+				l.Addresses = claimed(l.Addresses, c)
+			}
 		}
 		list = append(list, l)
 	}
@@ -108,6 +124,24 @@ func addressOf(a ipv4.Address) Address {
 		out.Broadcast = a.Broadcast
 	}
 	return out
+}
+
+// claimed returns a list with an address in it, marked as one that is claimed.
+func claimed(list []Address, c *stack.AddressClaim) []Address {
+	state := c.State()
+	n := slices.IndexFunc(list, func(a Address) bool {
+		return a.Local == c.Address().Addr() && a.PrefixLen == c.Address().Prefix.Bits()
+	})
+	if n < 0 {
+		if state == arp.ClaimReleased {
+			return list
+		}
+		a := addressOf(c.Address())
+		a.Tentative, a.DADFailed = true, state == arp.ClaimRefused
+		list, n = append(list, a), len(list)
+	}
+	list[n].ACD = state.String()
+	return list
 }
 
 // LinkChange says what `link set` changes; what is nil stays.

@@ -26,6 +26,8 @@ type Server struct {
 	cfg  Config
 	mux  *http.ServeMux
 	done chan struct{} // closed when streams must end
+
+	addresses addresses
 }
 
 // endpoint answers one request with something to be sent as JSON.
@@ -47,11 +49,11 @@ func New(h *stack.Host, c Config) *Server {
 		"POST /v1/neigh/del":     s.neighDelete,
 		"POST /v1/neigh/flush":   s.neighFlush,
 		"GET /v1/link":           s.linkShow,
-		"POST /v1/link/set":      s.linkSet,
+		"POST /v1/link/set":      s.changing(s.linkSet),
 		"GET /v1/addr":           s.linkShow,
-		"POST /v1/addr/add":      s.addrAdd,
-		"POST /v1/addr/replace":  s.addrReplace,
-		"POST /v1/addr/del":      s.addrDelete,
+		"POST /v1/addr/add":      s.changing(s.addrAdd),
+		"POST /v1/addr/replace":  s.changing(s.addrReplace),
+		"POST /v1/addr/del":      s.changing(s.addrDelete),
 		"GET /v1/route":          s.routeShow,
 		"POST /v1/route/get":     s.routeGet,
 		"POST /v1/route/add":     s.routeAdd,
@@ -66,6 +68,7 @@ func New(h *stack.Host, c Config) *Server {
 		s.mux.Handle(pattern, f)
 	}
 	s.mux.HandleFunc("GET /v1/neigh/monitor", s.neighMonitor)
+	s.mux.HandleFunc("GET /v1/addr/monitor", s.addrMonitor)
 	s.mux.HandleFunc("POST /v1/ping", s.ping)
 	s.mux.HandleFunc("POST /v1/arping", s.arping)
 	s.mux.HandleFunc("POST /v1/nc", s.nc)
