@@ -27,8 +27,90 @@ func (c *cli) linkCommand() *cobra.Command {
 			Short:   "Change an interface",
 			Example: "  tapstack link set tap0 up\n  tapstack link set tap0 address 02:00:00:00:00:aa\n  tapstack link set tap0 mtu 1400",
 		}, c.linkSet),
+		c.ipCommand(&cobra.Command{
+			Use: "add [name] NAME [type tap] [address MAC] [mtu N] [peer ADDR/LEN]", Aliases: []string{"a", "ad"},
+			Short: "Add an interface on a TAP, up at once",
+			Long: `Add an interface on the TAP called NAME, as run does for --link: a device that exists
+is attached, one that does not is created and goes with the interface. Unlike a
+new link of the kernel's it is up.`,
+			Example: "  tapstack link add t1\n  tapstack link add t1 type tap address 02:00:00:00:01:02 mtu 1400 peer 10.1.0.1/24",
+		}, c.linkAdd),
+		c.ipCommand(&cobra.Command{
+			Use: "del [dev] NAME", Aliases: abbreviations("delete", 1),
+			Short: "Take an interface away, with its addresses, routes and neighbours", Example: "  tapstack link del t1",
+		}, c.linkDelete),
 	)
 	return cmd
+}
+
+func (c *cli) linkAdd(ctx context.Context, args []string) error {
+	l, err := linkRequest(args)
+	if err != nil {
+		return err
+	}
+	return c.client().Post(ctx, "link/add", l, nil)
+}
+
+// linkRequest reads the words of link add.
+func linkRequest(args []string) (l control.LinkRequest, err error) {
+	w := &words{"link add", args}
+	for w.more() {
+		switch s := w.next(); s {
+		case "name", "dev":
+			l.Name, err = w.value(s)
+		case "type":
+			if l.Type, err = w.value(s); err == nil && l.Type != "tap" {
+				err = usage("link add: type %q: there is only tap", l.Type)
+			}
+		case "address":
+			if s, err = w.value(s); err == nil {
+				l.Address, err = stationAddr(s)
+			}
+		case "mtu":
+			if s, err = w.value(s); err == nil {
+				l.MTU, err = deviceMTU(s)
+			}
+		case "peer":
+			if s, err = w.value(s); err == nil {
+				l.Peer, err = hostPrefix(s)
+			}
+		default:
+			if l.Name != "" {
+				return l, w.unknown(s)
+			}
+			l.Name = s
+		}
+		if err != nil {
+			return l, err
+		}
+	}
+	if l.Name == "" {
+		return l, usage("link add: want a name, as in `tapstack link add t1`")
+	}
+	return l, deviceName(l.Name)
+}
+
+func (c *cli) linkDelete(ctx context.Context, args []string) error {
+	w := &words{"link del", args}
+	var l control.LinkName
+	for w.more() {
+		var err error
+		switch s := w.next(); {
+		case s == "dev":
+			l.Dev, err = w.value(s)
+		case l.Dev == "":
+			l.Dev = s
+		default:
+			err = w.unknown(s)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if l.Dev == "" {
+		return usage("link del: want a device, as in `tapstack link del t1`")
+	}
+	return c.client().Post(ctx, "link/del", l, nil)
 }
 
 func (c *cli) addrCommand() *cobra.Command {

@@ -50,14 +50,9 @@ func parseLink(s string) (linkSpec, error) {
 		var err error
 		switch key {
 		case "name":
-			l.name = value
-			if len(value) > 15 || value == "." || value == ".." || value == "lo" || value == "all" || value == "default" || strings.ContainsAny(value, "/:% \t\n\v\f\r\x00") {
-				return l, usage("--link %s: name %q: want 1 to 15 characters without '/', ':', '%%' and blanks, and not lo, all or default", s, value)
-			}
+			l.name, err = value, deviceName(value)
 		case "mac":
-			if l.mac, err = parseLLAddr(value); err == nil && (l.mac.IsGroup() || l.mac.IsZero()) {
-				return l, usage("--link %s: mac %s cannot be a station's address: want a unicast one such as 02:00:00:00:00:02", s, value)
-			}
+			l.mac, err = stationAddr(value)
 		case "addr":
 			if value == "none" {
 				noAddr = true
@@ -70,9 +65,7 @@ func parseLink(s string) (linkSpec, error) {
 		case "peer":
 			l.peer, err = hostPrefix(value)
 		case "mtu":
-			if l.mtu, err = strconv.Atoi(value); err != nil || l.mtu < tap.MinMTU || l.mtu > tap.MaxMTU {
-				return l, usage("--link %s: mtu %q: want %d to %d", s, value, tap.MinMTU, tap.MaxMTU)
-			}
+			l.mtu, err = deviceMTU(value)
 		case "queues":
 			if l.queues, err = strconv.Atoi(value); err != nil || l.queues < 1 || l.queues > maxQueues {
 				return l, usage("--link %s: queues %q: want 1 to %d", s, value, maxQueues)
@@ -100,6 +93,31 @@ func parseLink(s string) (linkSpec, error) {
 		}
 	}
 	return l, nil
+}
+
+// deviceName judges the name of a device and of its interface.
+func deviceName(s string) error {
+	if s == "" || len(s) > 15 || s == "." || s == ".." || s == "lo" || s == "all" || s == "default" || strings.ContainsAny(s, "/:% \t\n\v\f\r\x00") {
+		return usage("%q: want 1 to 15 characters without '/', ':', '%%' and blanks, and not lo, all or default", s)
+	}
+	return nil
+}
+
+// stationAddr reads a hardware address that an interface can have.
+func stationAddr(s string) (link.Addr, error) {
+	a, err := parseLLAddr(s)
+	if err == nil && (a.IsGroup() || a.IsZero()) {
+		err = usage("%s cannot be a station's address: want a unicast one such as 02:00:00:00:00:02", s)
+	}
+	return a, err
+}
+
+func deviceMTU(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < tap.MinMTU || n > tap.MaxMTU {
+		return 0, usage("%q: want %d to %d", s, tap.MinMTU, tap.MaxMTU)
+	}
+	return n, nil
 }
 
 // hostPrefix reads an address that a host can have, with its prefix length.

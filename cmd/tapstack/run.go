@@ -13,6 +13,7 @@ import (
 
 	"github.com/tapstack/tapstack/cmd/tapstack/internal/service"
 	"github.com/tapstack/tapstack/ipv4"
+	"github.com/tapstack/tapstack/link"
 	"github.com/tapstack/tapstack/link/tap"
 	"github.com/tapstack/tapstack/neighbour"
 	"github.com/tapstack/tapstack/stack"
@@ -163,7 +164,9 @@ func (c *cli) runHost(ctx context.Context, cfg hostConfig) (err error) {
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
 
-	srv := control.New(h.Host, control.Config{Version: version(), Path: cfg.control, Services: cfg.services, Logger: cfg.log})
+	srv := control.New(h.Host, control.Config{
+		Version: version(), Path: cfg.control, Services: cfg.services, Logger: cfg.log, OpenLink: openLink,
+	})
 	served := make(chan error, 1) // it returns after Close, and nobody waits for it
 	go func() { served <- srv.Serve(l) }()
 	fmt.Fprint(c.out, h.ready(cfg))
@@ -206,7 +209,7 @@ func startHost(cfg hostConfig) (_ *runningHost, err error) {
 		}
 	}()
 	for _, l := range cfg.links {
-		dev, err := tap.Open(tap.Config{Name: l.name, Addr: l.mac, MTU: l.mtu, Peer: l.peer})
+		dev, err := openLink(control.LinkRequest{Name: l.name, Address: l.mac, MTU: l.mtu, Peer: l.peer})
 		if err != nil {
 			return nil, err
 		}
@@ -242,6 +245,15 @@ func startHost(cfg hostConfig) (_ *runningHost, err error) {
 	}
 	h.services, err = service.Start(service.Config{Network: host, Names: cfg.services, Page: h.page, Logger: cfg.log})
 	return h, err
+}
+
+// openLink opens a TAP.
+func openLink(l control.LinkRequest) (link.Device, error) {
+	dev, err := tap.Open(tap.Config{Name: l.Name, Addr: l.Address, MTU: l.MTU, Peer: l.Peer})
+	if err != nil {
+		return nil, err // and no *tap.Device that is nil
+	}
+	return dev, nil
 }
 
 // Close ends the services and the host.

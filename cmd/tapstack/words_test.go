@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -131,6 +132,24 @@ func TestAddressWords(t *testing.T) {
 		}
 		require.NoError(t, err, "%v", tc.args)
 		require.Equal(t, tc.want, got, "%v", tc.args)
+	}
+}
+
+func TestLinkAddWords(t *testing.T) {
+	l, err := linkRequest([]string{"t1", "type", "tap", "address", "2:0:0:0:1:2", "mtu", "1400", "peer", "10.1.0.1/24"})
+	require.NoError(t, err)
+	require.Equal(t, control.LinkRequest{Name: "t1", Type: "tap", Address: link.Addr{2, 0, 0, 0, 1, 2}, MTU: 1400, Peer: netip.MustParsePrefix("10.1.0.1/24")}, l)
+	l, err = linkRequest([]string{"name", "t1"})
+	require.NoError(t, err)
+	require.Equal(t, control.LinkRequest{Name: "t1"}, l)
+	for line, want := range map[string]string{
+		"": "want a name", "t1 t2": "\"t2\" is not understood", "t1 type dummy": "there is only tap", "t1 type": "wants a value", "lo": "not lo",
+		"t1 address ff:ff:ff:ff:ff:ff": "cannot be a station's", "t1 mtu 10": "want 68 to", "t1 peer 10.1.0.1": "prefix length",
+	} {
+		_, err := linkRequest(strings.Fields(line))
+		require.ErrorContains(t, err, want, line)
+		code, _ := exit(err)
+		require.Equal(t, exitUsage, code, line)
 	}
 }
 

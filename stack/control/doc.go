@@ -12,7 +12,7 @@
 //	GET  /v1/status
 //	GET  /v1/neigh?to=&dev=&nud=&proxy=    POST /v1/neigh/{add,change,replace,del,flush}
 //	GET  /v1/neigh/get?to=&dev=            GET  /v1/neigh/monitor?all=
-//	GET  /v1/link?dev=                     POST /v1/link/set
+//	GET  /v1/link?dev=                     POST /v1/link/{add,del,set}
 //	GET  /v1/addr?dev=                     POST /v1/addr/{add,del,replace}
 //	GET  /v1/addr/monitor
 //	GET  /v1/route?table=                  POST /v1/route/{add,del,replace,get}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/tapstack/tapstack/link"
 	"github.com/tapstack/tapstack/stack"
 )
 
@@ -18,6 +19,9 @@ type Config struct {
 	Path     string   // of the control socket
 	Services []string // that the host runs, for status
 	Logger   *slog.Logger
+	// OpenLink opens the device of an interface that a client adds. Default:
+	// none can be added.
+	OpenLink func(LinkRequest) (link.Device, error)
 }
 
 // Server answers requests about one host.
@@ -50,6 +54,8 @@ func New(h *stack.Host, c Config) *Server {
 		"POST /v1/neigh/flush":   s.neighFlush,
 		"GET /v1/link":           s.linkShow,
 		"POST /v1/link/set":      s.changing(s.linkSet),
+		"POST /v1/link/add":      s.linkAdd,
+		"POST /v1/link/del":      s.changing(s.linkDelete),
 		"GET /v1/addr":           s.linkShow,
 		"POST /v1/addr/add":      s.changing(s.addrAdd),
 		"POST /v1/addr/replace":  s.changing(s.addrReplace),
