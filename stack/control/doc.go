@@ -14,14 +14,14 @@
 //	GET  /v1/neigh/get?to=&dev=            GET  /v1/neigh/monitor?all=
 //	GET  /v1/link?dev=                     POST /v1/link/{add,del,set}
 //	GET  /v1/addr?dev=                     POST /v1/addr/{add,del,replace}
-//	GET  /v1/addr/monitor
+//	GET  /v1/addr/monitor                  GET  /v1/trace?neigh=&drops=
 //	GET  /v1/route?table=                  POST /v1/route/{add,del,replace,get}
 //	GET  /v1/sysctl?key=                   POST /v1/sysctl/set
 //	GET  /v1/ntable?dev=                   GET  /v1/counters
 //	POST /v1/ping                          POST /v1/arping
 //	POST /v1/blast                         POST /v1/nc (an upgrade, see Frame)
 //
-// The monitors, ping and arping answer with one JSON object a line for as long as the client
+// The monitors, trace, ping and arping answer with one JSON object a line for as long as the client
 // stays. Their ends hold nothing open: a client that goes away ends the work done
 // for it.
 //

@@ -32,17 +32,20 @@ type Server struct {
 	done chan struct{} // closed when streams must end
 
 	addresses addresses
+	drops     feed[dropped]
 }
 
 // endpoint answers one request with something to be sent as JSON.
 type endpoint func(r *http.Request) (any, error)
 
-// New returns a server for a host. It does not close the host.
+// New returns a server for a host. It does not close the host, but has its Drops'
+// watcher to itself.
 func New(h *stack.Host, c Config) *Server {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{host: h, cfg: c, mux: http.NewServeMux(), done: make(chan struct{})}
+	s.drops.attach = s.watchDrops
 	for pattern, f := range map[string]endpoint{
 		"GET /v1/status":         s.status,
 		"GET /v1/neigh":          s.neighShow,
@@ -75,6 +78,7 @@ func New(h *stack.Host, c Config) *Server {
 	}
 	s.mux.HandleFunc("GET /v1/neigh/monitor", s.neighMonitor)
 	s.mux.HandleFunc("GET /v1/addr/monitor", s.addrMonitor)
+	s.mux.HandleFunc("GET /v1/trace", s.trace)
 	s.mux.HandleFunc("POST /v1/ping", s.ping)
 	s.mux.HandleFunc("POST /v1/arping", s.arping)
 	s.mux.HandleFunc("POST /v1/nc", s.nc)
