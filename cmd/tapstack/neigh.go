@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -127,7 +128,7 @@ func nudState(s string) (string, error) {
 	if st, ok := neighbour.ParseState(s); ok {
 		return strings.ToLower(st.String()), nil
 	}
-	if n, err := strconv.ParseUint(s, 16, 8); err == nil {
+	if n, err := strconv.ParseUint(s, 0, 8); err == nil {
 		for _, st := range neighbour.States() {
 			if uint64(st) == n {
 				return strings.ToLower(st.String()), nil
@@ -249,9 +250,17 @@ func (c *cli) neighFlush(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	f.List = c.opts.stats > 1
 	var d control.Deleted
 	if err := c.client().Post(ctx, "neigh/flush", f, &d); err != nil {
 		return err
+	}
+	for _, n := range d.Entries {
+		var b bytes.Buffer
+		textNeighbour(&b, c.opts, n, f.Dev != "")
+		if err := c.write(append(b.Bytes(), '\n')); err != nil {
+			return err
+		}
 	}
 	switch {
 	case c.opts.stats == 0:

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/tapstack/tapstack/link"
@@ -45,6 +46,7 @@ type NeighFilter struct {
 	Dev   string       `json:"dev,omitempty"`
 	NUD   []string     `json:"nud,omitempty"` // states, or "all"
 	Proxy bool         `json:"proxy,omitempty"`
+	List  bool         `json:"list,omitempty"` // flush: tell what was deleted
 }
 
 // Query returns the filter as the query of GET /v1/neigh.
@@ -260,6 +262,9 @@ func (s *Server) neighSet(create, exclusive, replace bool) endpoint {
 			}
 		}
 		if err := s.host.Neighbours().Set(dev, n.Dst, req); err != nil {
+			if errno(err) == syscall.EINVAL && n.LLAddr == nil { // the kernel says that much, too
+				return nil, &Error{Text: n.subject() + ": no link layer address given", Errno: syscall.EINVAL}
+			}
 			return nil, fail(err, "%s", n.subject())
 		}
 		return struct{}{}, nil
@@ -287,7 +292,8 @@ func (s *Server) neighDelete(r *http.Request) (any, error) {
 
 // Deleted says how many entries a flush removed.
 type Deleted struct {
-	Deleted int `json:"deleted"`
+	Deleted int         `json:"deleted"`
+	Entries []Neighbour `json:"entries,omitempty"` // as they were, if they were asked for
 }
 
 func (s *Server) neighFlush(r *http.Request) (any, error) {
@@ -304,7 +310,7 @@ func (s *Server) neighFlush(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if !f.Proxy {
-		return Deleted{s.host.Neighbours().Flush(neighbour.Filter{Interface: dev, Prefix: f.To, States: set})}, nil
+		return s.flush(f, neighbour.Filter{Interface: dev, Prefix: f.To, States: set}), nil
 	}
 	n := 0
 	for _, p := range s.host.Neighbours().Proxies() {
@@ -313,7 +319,27 @@ func (s *Server) neighFlush(r *http.Request) (any, error) {
 			n++
 		}
 	}
-	return Deleted{n}, nil
+	return Deleted{Deleted: n}, nil
+}
+
+// flush deletes the entries that match, and, as iproute2 does, in any state those
+// that a control plane learned.
+func (s *Server) flush(f NeighFilter, match neighbour.Filter) (d Deleted) {
+	learned := match
+	learned.States = neighbour.SetOf(neighbour.States()...)
+	for e := range s.host.Neighbours().All() {
+		if !match.Match(e) && !(e.Flags&neighbour.ExtLearned != 0 && learned.Match(e)) {
+			continue
+		}
+		if s.host.Neighbours().Delete(e.Interface, e.IP) != nil {
+			continue // somebody else was faster
+		}
+		d.Deleted++
+		if f.List {
+			d.Entries = append(d.Entries, NeighbourOf(e))
+		}
+	}
+	return d
 }
 
 // Event is something that happened to a neighbour.
