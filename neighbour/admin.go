@@ -69,10 +69,12 @@ func (t *Table) Set(iface int, ip netip.Addr, r Request) error {
 	var w work
 	now := t.now()
 	u := Update{LLAddr: r.LLAddr, HasLLAddr: r.HasLLAddr, State: r.State, Flags: flags, Cause: CauseCommand}
-	err = s.updateLocked(e, &u, now, &w)
-	if err == nil && r.Protocol != 0 {
+	// Before the update, so that its announcement has it, and also when that is
+	// refused (Linux's neigh_add).
+	if r.Protocol != 0 {
 		e.protocol = r.Protocol
 	}
+	err = s.updateLocked(e, &u, now, &w)
 	s.mu.Unlock()
 	s.perform(&w)
 	if err != nil || !use {

@@ -164,6 +164,11 @@ func TestAdminFlags(t *testing.T) {
 		require.NoError(t, b.table.Set(1, peerIP, r))
 		require.Equal(t, ISRouter, b.info().Flags)
 		require.EqualValues(t, 4, b.info().Protocol)
+		var last Event
+		for len(b.sub.C) > 0 {
+			last = <-b.sub.C
+		}
+		require.EqualValues(t, 4, last.Entry.Protocol, "announced with who installed it")
 	})
 }
 
