@@ -2,6 +2,7 @@ package control
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -262,7 +263,7 @@ func (s *Server) neighSet(create, exclusive, replace bool) endpoint {
 			}
 		}
 		if err := s.host.Neighbours().Set(dev, n.Dst, req); err != nil {
-			if errno(err) == syscall.EINVAL && n.LLAddr == nil { // the kernel says that much, too
+			if errors.Is(err, neighbour.ErrNoLLAddr) { // the kernel says that much, too
 				return nil, &Error{Text: n.subject() + ": no link layer address given", Errno: syscall.EINVAL}
 			}
 			return nil, fail(err, "%s", n.subject())

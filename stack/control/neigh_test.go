@@ -112,6 +112,33 @@ func TestProxyEntries(t *testing.T) {
 	})
 }
 
+// As `ip neigh flush` does, it takes along what a control plane learned.
+func TestFlushListsWhatItDeletes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		add := func(a, state string, learned bool) {
+			n.post("neigh/add", NeighRequest{Dst: ip(a), Dev: "eth0", LLAddr: &mac9, State: state, ExternLearn: learned})
+		}
+		add("10.0.0.20", "stale", false)
+		add("10.0.0.21", "permanent", false)
+		add("10.0.0.22", "permanent", true)
+		add("10.0.0.23", "noarp", false)
+		flush := func(f NeighFilter) (d Deleted) {
+			rec := n.do(http.MethodPost, "neigh/flush", f)
+			require.Equal(t, http.StatusOK, rec.Code, rec.Body)
+			require.NoError(t, json.Unmarshal(rec.Body.Bytes(), &d))
+			return d
+		}
+		require.Equal(t, Deleted{Deleted: 2}, flush(NeighFilter{}))
+		d := flush(NeighFilter{NUD: []string{"noarp"}, List: true})
+		require.Equal(t, 1, d.Deleted)
+		require.Equal(t, []any{ip("10.0.0.23"), "NOARP"}, []any{d.Entries[0].Dst, d.Entries[0].State})
+		require.Equal(t, 1, flush(NeighFilter{NUD: []string{"all"}}).Deleted)
+		n.refused("POST", "neigh/add", NeighRequest{Dst: ip("10.0.0.20"), Dev: "eth0"}, http.StatusUnprocessableEntity,
+			"neighbour 10.0.0.20 dev eth0: no link layer address given")
+	})
+}
+
 // client is a ResponseWriter that may read slowly.
 type client struct {
 	mu     sync.Mutex
