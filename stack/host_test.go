@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -327,6 +328,7 @@ func TestSysctl(t *testing.T) {
 		require.ErrorIs(t, h.SetSysctl("net.ipv4.neigh.eth0.ucast_solicit", "-1"), syscall.EINVAL)
 		names := h.SysctlNames()
 		require.Subset(t, names, []string{"net.ipv4.conf.lo.arp_filter", "net.ipv4.ip_forward"})
+		require.Len(t, slices.Compact(slices.Clone(names)), len(names), "each once")
 		for _, n := range names {
 			v, err := h.Sysctl(n)
 			require.NoError(t, err, n)

@@ -36,7 +36,7 @@ func (h *Host) SetSysctl(name, value string) error {
 
 // SysctlNames returns the full names of all values, sorted.
 func (h *Host) SysctlNames() []string {
-	names := []string{"net.ipv4.ip_forward"}
+	var names []string
 	devs := []string{"default"}
 	for _, i := range h.Interfaces() {
 		devs = append(devs, i.name)
