@@ -13,10 +13,15 @@ import (
 // header the stack adds fits without a copy.
 const Headroom = 160
 
-// Packet is a frame, or the part of it that the current layer sees, in one
-// piece of memory with room in front for the headers that lower layers add.
-// Its operations are those of Linux's sk_buff: Push and Pull move the front,
-// Put and Trim the back.
+// Packet is a frame, or the part of it that the current layer sees: a piece of
+// memory of its own with room in front for the headers that lower layers add,
+// and behind it, in large TCP segments only, a body of further pieces that it
+// shares with others (see Append). Its operations are those of Linux's sk_buff:
+// Push and Pull move the front, Put and Trim the back.
+//
+// Headers are always in the packet's own memory, which is what Bytes shows.
+// Whoever needs the rest too asks for it: Len and Copy count the body, Read and
+// Pieces walk over it, Linearize ends it.
 //
 // A Packet has one owner (see the package documentation) and is not safe for
 // concurrent use. Memory is reused: the bytes that NewPacket, Push and Put
@@ -27,6 +32,10 @@ type Packet struct {
 	head, tail int
 	network    int
 	transport  int
+	body       []piece
+	bodyLen    int
+	csumStart  int // where in buf a partial checksum begins
+	csumOffset int // and how far behind that its field is
 	next       *Packet
 
 	// EtherType is the protocol of the network header: set from the Ethernet
@@ -41,6 +50,19 @@ type Packet struct {
 	// In is the index of the interface that received the packet, 0 for one
 	// made by this host.
 	In int
+	// Checksum says who vouches for the transport checksum.
+	Checksum ChecksumState
+	// GSO is not GSONone for a super-segment: one set of headers for several
+	// segments that carry GSOSize bytes of payload each, the last one perhaps
+	// fewer.
+	GSO     GSOType
+	GSOSize int
+}
+
+// piece is a part of a packet's body.
+type piece struct {
+	b     []byte
+	chunk *Chunk
 }
 
 var (
@@ -59,7 +81,7 @@ func NewPacket(n int) *Packet {
 	// NewViewSize would advance the view's write index too; the offsets are
 	// ours, so the view only lends its memory.
 	v := buffer.NewViewSize(Headroom + n)
-	*p = Packet{view: v, buf: v.AsSlice(), head: Headroom, tail: Headroom + n, network: -1, transport: -1}
+	p.view, p.buf, p.head, p.tail, p.network, p.transport = v, v.AsSlice(), Headroom, Headroom+n, -1, -1
 	live.Add(1)
 	return p
 }
@@ -78,16 +100,22 @@ func (p *Packet) Release() {
 		panic("link: packet released twice")
 	}
 	p.view.Release()
-	*p = Packet{}
+	p.releaseBody()
+	*p = Packet{body: p.body}
 	live.Add(-1)
 	packetPool.Put(p)
 }
 
 // Copy returns an independent packet with the same bytes and marks. The copy
-// has at least Headroom free bytes in front.
+// has at least Headroom free bytes in front, memory of its own for what Bytes
+// shows, and shares the body.
 func (p *Packet) Copy() *Packet {
-	q := NewPacket(p.Len())
+	q := NewPacket(p.tail - p.head)
 	copy(q.Bytes(), p.Bytes())
+	for _, x := range p.body {
+		x.chunk.Retain()
+		q.Append(x.chunk, x.b)
+	}
 	shift := q.head - p.head
 	if p.network >= 0 {
 		q.network = p.network + shift
@@ -96,14 +124,17 @@ func (p *Packet) Copy() *Packet {
 		q.transport = p.transport + shift
 	}
 	q.EtherType, q.Type, q.Confirm, q.In = p.EtherType, p.Type, p.Confirm, p.In
+	q.Checksum, q.GSO, q.GSOSize = p.Checksum, p.GSO, p.GSOSize
+	q.csumStart, q.csumOffset = p.csumStart+shift, p.csumOffset
 	return q
 }
 
-// Len returns the number of bytes between front and back.
-func (p *Packet) Len() int { return p.tail - p.head }
+// Len returns the number of bytes between front and back, the body included.
+func (p *Packet) Len() int { return p.tail - p.head + p.bodyLen }
 
-// Bytes returns the bytes between front and back. The slice aliases the packet
-// and dies with it.
+// Bytes returns the bytes from the front to the back, or to where the body
+// begins: of a packet with a body at least its headers. The slice aliases the
+// packet and dies with it.
 func (p *Packet) Bytes() []byte { return p.buf[p.head:p.tail:p.tail] }
 
 // Headroom returns how many bytes Push can still take.
@@ -120,19 +151,24 @@ func (p *Packet) Push(n int) []byte {
 	return p.buf[p.head : p.head+n : p.head+n]
 }
 
-// Pull takes n bytes off the front and returns them. It panics when the packet
-// is shorter; the caller has parsed those bytes before.
+// Pull takes n bytes off the front and returns them. It panics when Bytes is
+// shorter; the caller has parsed those bytes before.
 func (p *Packet) Pull(n int) []byte {
-	if n < 0 || n > p.Len() {
-		panic(fmt.Sprintf("link: pull of %d bytes from %d", n, p.Len()))
+	if n < 0 || n > p.tail-p.head {
+		panic(fmt.Sprintf("link: pull of %d bytes from %d", n, p.tail-p.head))
 	}
 	b := p.buf[p.head : p.head+n : p.head+n]
 	p.head += n
 	return b
 }
 
-// Tailroom returns how many bytes Put can still take.
-func (p *Packet) Tailroom() int { return len(p.buf) - p.tail }
+// Tailroom returns how many bytes Put can still take: none in front of a body.
+func (p *Packet) Tailroom() int {
+	if p.bodyLen > 0 {
+		return 0
+	}
+	return len(p.buf) - p.tail
+}
 
 // Put moves the back by n bytes and returns those n bytes, to be written by
 // the caller. It panics when there is no room.
@@ -147,9 +183,15 @@ func (p *Packet) Put(n int) []byte {
 // Trim cuts the packet to its first n bytes, for instance to drop Ethernet
 // padding. A packet that is shorter already stays as it is.
 func (p *Packet) Trim(n int) {
-	if n >= 0 && n < p.Len() {
-		p.tail = p.head + n
+	if n < 0 || n >= p.Len() {
+		return
 	}
+	if over := p.Len() - n; over < p.bodyLen {
+		p.trimBody(over)
+		return
+	}
+	p.releaseBody()
+	p.tail = p.head + n
 }
 
 // SetNetworkHeader remembers that the network header starts at the front.
@@ -159,11 +201,11 @@ func (p *Packet) SetNetworkHeader() { p.network = p.head }
 func (p *Packet) SetTransportHeader() { p.transport = p.head }
 
 // NetworkHeader returns the bytes from the remembered network header to the
-// back, even if the front has moved past it, or nil when none is remembered.
+// end of Bytes, even if the front has moved past it, or nil when none is remembered.
 func (p *Packet) NetworkHeader() []byte { return p.from(p.network) }
 
 // TransportHeader returns the bytes from the remembered transport header to the
-// back, or nil when none is remembered.
+// end of Bytes, or nil when none is remembered.
 func (p *Packet) TransportHeader() []byte { return p.from(p.transport) }
 
 func (p *Packet) from(off int) []byte {
