@@ -11,6 +11,8 @@ import (
 type Handler struct {
 	// Input takes p, a whole datagram for this host: its front is at the
 	// transport header, its back at the end of the data, NetworkHeader is set.
+	// TCP may get one with a body, that of a super-segment; TCP and UDP find in
+	// p.Checksum whether there is something to verify.
 	Input func(h Header, p *link.Packet)
 	// Error is told of an ICMP error that claims to be about a packet of ours.
 	// For TypeUnreachable with CodeFragNeeded a transport that finds the claim to
@@ -36,6 +38,7 @@ func (pr *Protocol) Handle(protocol uint8, h Handler) { pr.handlers[protocol].St
 // deliver takes a packet for this host to its transport.
 func (pr *Protocol) deliver(h Header, p *link.Packet) {
 	if h.IsFragment() {
+		plain(p)
 		if p = pr.fragments.input(h, p); p == nil {
 			return
 		}
@@ -48,10 +51,48 @@ func (pr *Protocol) deliver(h Header, p *link.Packet) {
 		pr.ReportError(p, ErrorMessage{Type: TypeUnreachable, Code: CodeProtocolUnreachable, Reason: link.IPNoProto})
 		return
 	}
+	if h.Protocol != ProtocolTCP {
+		// TCP alone knows what to do with an unfinished packet.
+		if p.GSO != link.GSONone {
+			pr.deliverSegments(h, to, p)
+			return
+		}
+		if h.Protocol == ProtocolUDP {
+			p.Linearize()
+		} else {
+			plain(p)
+		}
+	}
+	to.deliver(pr, h, p)
+}
+
+func (to *Handler) deliver(pr *Protocol, h Header, p *link.Packet) {
 	pr.stats.InDelivers.Add(1)
 	p.Pull(h.Len())
 	p.SetTransportHeader()
 	to.Input(h, p)
+}
+
+// deliverSegments delivers the datagrams of a super-segment one by one.
+func (pr *Protocol) deliverSegments(h Header, to *Handler, p *link.Packet) {
+	segments, ok := link.Segment(p, 0)
+	if !ok {
+		pr.stats.InHdrErrors.Add(1)
+		pr.drop(p, link.IPInHdr)
+		return
+	}
+	for q := segments.Pop(); q != nil; q = segments.Pop() {
+		h, _ = Parse(q.Bytes())
+		q.Checksum = link.ChecksumValid
+		to.deliver(pr, h, q)
+	}
+}
+
+// plain makes p, no super-segment, one that code which looks at all its bytes
+// can handle.
+func plain(p *link.Packet) {
+	p.CompleteChecksum()
+	p.Linearize()
 }
 
 // DeliverError tells the transport of a packet that we sent about an ICMP error;

@@ -23,7 +23,7 @@ func (pr *Protocol) forward(i *Interface, path Path, h Header, p *link.Packet) {
 		return
 	}
 	pr.stats.ForwDatagrams.Add(1)
-	if h.DF && p.Len() > path.MTU {
+	if h.DF && p.SegmentLen() > path.MTU {
 		pr.stats.FragFails.Add(1)
 		pr.ReportError(p, ErrorMessage{Type: TypeUnreachable, Code: CodeFragNeeded, Info: uint32(path.MTU), Reason: link.IPFragNeeded})
 		return

@@ -7,8 +7,8 @@ import (
 )
 
 // fragment cuts p, a packet with header h longer than mtu, into packets that are
-// not (RFC 791, section 3.2). It takes p, which becomes the first piece. p may be
-// a fragment itself.
+// not (RFC 791, section 3.2). It takes p, all of it in one piece of memory, which
+// becomes the first piece. p may be a fragment itself.
 func fragment(h Header, p *link.Packet, mtu int) link.Queue {
 	n := h.Len()
 	size := (mtu - n) &^ 7
@@ -39,19 +39,35 @@ func fragment(h Header, p *link.Packet, mtu int) link.Queue {
 	return pieces
 }
 
-// transmitFragments is transmit for a packet longer than the path's MTU.
+// transmitFragments is transmit for a packet that makes longer ones than the
+// path's MTU. A super-segment is cut into its segments first: fragments of it
+// would be of one packet.
 func (pr *Protocol) transmitFragments(path Path, dst netip.Addr, p *link.Packet) error {
-	h, err := Parse(p.Bytes())
-	if err != nil {
+	whole, ok := link.Segment(p, 0)
+	if !ok {
 		pr.drop(p, link.IPInHdr)
-		return err
+		return ErrTotalLen
 	}
-	pieces := fragment(h, p, path.MTU)
-	pr.stats.FragOKs.Add(1)
-	pr.stats.FragCreates.Add(uint64(pieces.Len()))
-	for piece := pieces.Pop(); piece != nil; piece = pieces.Pop() {
-		if e := path.Interface.config.Neighbours.Output(path.NextHop(dst), piece); e != nil && err == nil {
+	var err error
+	for p := whole.Pop(); p != nil; p = whole.Pop() {
+		h, e := Parse(p.Bytes())
+		if e != nil {
+			pr.drop(p, link.IPInHdr)
 			err = e
+			continue
+		}
+		var pieces link.Queue
+		if p.Len() <= path.MTU {
+			pieces.Queue(p) // the last segment of several
+		} else {
+			pieces = fragment(h, p, path.MTU)
+			pr.stats.FragOKs.Add(1)
+			pr.stats.FragCreates.Add(uint64(pieces.Len()))
+		}
+		for piece := pieces.Pop(); piece != nil; piece = pieces.Pop() {
+			if e := path.Interface.config.Neighbours.Output(path.NextHop(dst), piece); e != nil && err == nil {
+				err = e
+			}
 		}
 	}
 	return err

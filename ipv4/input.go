@@ -75,7 +75,7 @@ func (pr *Protocol) validate(p *link.Packet) (Header, link.DropReason) {
 		pr.stats.InHdrErrors.Add(1)
 		return Header{}, link.IPInHdr
 	}
-	if h.TotalLen > len(b) {
+	if h.TotalLen > p.Len() {
 		pr.stats.InTruncatedPkts.Add(1)
 		return Header{}, link.PktTooSmall
 	}

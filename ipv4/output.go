@@ -22,8 +22,8 @@ type Send struct {
 	Options   []byte // IP options, at most 40 bytes; record route and timestamp get our entry
 }
 
-// Output takes p, a transport's segment complete with its checksum, to s.Dst. It
-// returns an error when it knows that p does not get there: those of OutputPath,
+// Output takes p, a transport's segment complete with its checksum, to s.Dst; the
+// checksum may be partial, and the segment a super-segment. It returns an error when it knows that p does not get there: those of OutputPath,
 // EMSGSIZE for a packet too long, and what the neighbour layer returns. A packet
 // that waits for its neighbour counts as sent.
 func (pr *Protocol) Output(p *link.Packet, s Send) error {
@@ -50,11 +50,15 @@ func (pr *Protocol) OutputBy(path Path, p *link.Packet, s Send) error {
 		return fmt.Errorf("ipv4: packet of %d bytes to %v, at most %d with options of 40: %w", h.TotalLen, s.Dst, MaxPacketLen, syscall.EMSGSIZE)
 	}
 	h.DF = h.DF && !(s.Want && path.locked)
-	if h.DF && h.TotalLen > path.MTU {
+	longest := h.TotalLen
+	if p.GSO != link.GSONone {
+		longest = min(longest, n+transportLen(p)+p.GSOSize)
+	}
+	if h.DF && longest > path.MTU {
 		if !s.Want {
 			pr.stats.FragFails.Add(1)
 			pr.drop(p, link.IPFragNeeded)
-			return fmt.Errorf("ipv4: packet of %d bytes to %v, the path carries %d: %w", h.TotalLen, s.Dst, path.MTU, syscall.EMSGSIZE)
+			return fmt.Errorf("ipv4: packet of %d bytes to %v, the path carries %d: %w", longest, s.Dst, path.MTU, syscall.EMSGSIZE)
 		}
 		h.DF = false
 	}
@@ -87,6 +91,15 @@ func (pr *Protocol) OutputBy(path Path, p *link.Packet, s Send) error {
 	return pr.transmit(path, h.Dst, p)
 }
 
+// transportLen returns the length of the transport header at the front of a
+// super-segment.
+func transportLen(p *link.Packet) int {
+	if b := p.Bytes(); p.GSO == link.GSOTCP && len(b) > 12 {
+		return int(b[12]>>4) * 4
+	}
+	return 8
+}
+
 // loop gives this host its own copy of a packet to everybody (RFC 1112, section
 // 6.1; RFC 919, section 5). It borrows p.
 func (pr *Protocol) loop(path Path, p *link.Packet) {
@@ -101,7 +114,7 @@ func (pr *Protocol) loop(path Path, p *link.Packet) {
 
 // transmit takes a packet, complete and routed, to its next hop.
 func (pr *Protocol) transmit(path Path, dst netip.Addr, p *link.Packet) error {
-	if p.Len() > path.MTU {
+	if p.Len() > path.MTU && p.SegmentLen() > path.MTU {
 		return pr.transmitFragments(path, dst, p)
 	}
 	return path.Interface.config.Neighbours.Output(path.NextHop(dst), p)

@@ -1,6 +1,9 @@
 package link
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"strings"
+)
 
 // ChecksumState says who vouches for a packet's transport checksum (Linux's
 // ip_summed).
@@ -40,6 +43,17 @@ const (
 	// UDPSegmentation: Write takes GSOUDP packets.
 	UDPSegmentation
 )
+
+// String returns ethtool's short words for the features, with blanks between.
+func (f Features) String() string {
+	var names []string
+	for i, name := range []string{"sg", "csum", "tso4", "uso4"} {
+		if f>>i&1 == 1 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, " ")
+}
 
 // Offloader is a device that has features. A wrapper that does not change frames
 // hands its inner device's on; one that does has none, and makes plain frames of

@@ -36,6 +36,7 @@ type Interface struct {
 	index    int
 	name     string
 	dev      link.Device
+	features link.Features
 	mtu      atomic.Int64
 	loopback bool
 	ip       *ipv4.Interface
@@ -79,6 +80,9 @@ func (i *Interface) Loopback() bool { return i.loopback }
 // Stats returns the interface's counters.
 func (i *Interface) Stats() *InterfaceStats { return &i.stats }
 
+// Features returns what the device does for the stack.
+func (i *Interface) Features() link.Features { return i.features }
+
 // Device returns the device under the interface.
 func (i *Interface) Device() link.Device { return i.dev }
 
@@ -111,7 +115,7 @@ func (h *Host) addInterface(c InterfaceConfig) (*Interface, error) {
 	if h.Interface(c.Name) != nil {
 		return nil, fmt.Errorf("stack: interface %s: %w", c.Name, syscall.EEXIST)
 	}
-	i := &Interface{host: h, index: h.next, name: c.Name, dev: c.Device, loopback: c.Loopback}
+	i := &Interface{host: h, index: h.next, name: c.Name, dev: c.Device, features: link.FeaturesOf(c.Device), loopback: c.Loopback}
 	addr := c.Device.Addr()
 	i.addr.Store(&addr)
 	i.mtu.Store(int64(c.Device.MTU()))
@@ -231,10 +235,11 @@ func (i *Interface) drop(p *link.Packet, r link.DropReason) {
 	i.host.drops.Drop(p, r)
 }
 
-// Write takes a frame that is complete down to its Ethernet header. The errors
-// are ENETDOWN while the interface is down, EIO without carrier, and the
-// device's: link.ErrQueueFull when it is full. The frame is counted as dropped
-// either way.
+// Write takes a frame that is complete down to its Ethernet header. What the
+// device does not take as it is, a large segment or an unfinished checksum, is
+// finished here. The errors are ENETDOWN while the interface is down, EIO without
+// carrier, and the device's: link.ErrQueueFull when it is full. The frame is
+// counted as dropped either way.
 //
 // A device that reported the loss of its carrier is still offered every frame:
 // it knows first when the carrier is back.
@@ -242,6 +247,25 @@ func (i *Interface) Write(p *link.Packet) error {
 	if !i.up.Load() || i.cut.Load() {
 		return i.refuse(p)
 	}
+	if i.features.Take(p) {
+		return i.write(p)
+	}
+	segments, ok := link.Segment(p, link.EthernetHeaderLen)
+	if !ok {
+		i.stats.TxDropped.Add(1)
+		i.host.drops.Drop(p, link.PktTooBig)
+		return syscall.EMSGSIZE
+	}
+	var err error
+	for q := segments.Pop(); q != nil; q = segments.Pop() {
+		if e := i.write(q); e != nil {
+			err = e
+		}
+	}
+	return err
+}
+
+func (i *Interface) write(p *link.Packet) error {
 	n := uint64(p.Len())
 	if err := i.dev.Write(p); err != nil {
 		i.stats.TxDropped.Add(1)

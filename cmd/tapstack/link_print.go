@@ -74,6 +74,9 @@ func textLink(b *bytes.Buffer, o options, l control.Link, addrs bool) {
 	if !addrs || !o.ipv4 {
 		fmt.Fprintf(b, "%s    link/%s %s brd %s", eol, l.Type, l.Address, l.Broadcast)
 	}
+	if o.details && l.Offloads != "" {
+		fmt.Fprintf(b, "%s    offload %s", eol, l.Offloads)
+	}
 	if addrs {
 		for _, a := range l.Addresses {
 			b.WriteString(eol + "    ")
@@ -162,6 +165,9 @@ func jsonLink(j *jsonWriter, o options, l control.Link, addrs bool) {
 		j.text("link_type", l.Type)
 		j.text("address", l.Address)
 		j.text("broadcast", l.Broadcast)
+	}
+	if o.details && l.Offloads != "" {
+		j.array("offload", strings.Fields(l.Offloads))
 	}
 	if addrs {
 		jsonAddresses(j, o, l)

@@ -21,6 +21,9 @@ type linkSpec struct {
 	offload string // auto, on, off
 }
 
+// offloads are the values of offload=.
+var offloads = map[string]tap.Offload{"auto": tap.OffloadAuto, "on": tap.OffloadOn, "off": tap.OffloadOff}
+
 // defaultLink is what `run` has without --link.
 func defaultLink() linkSpec {
 	return linkSpec{
@@ -71,7 +74,8 @@ func parseLink(s string) (linkSpec, error) {
 				return l, usage("--link %s: queues %q: want 1 to %d", s, value, maxQueues)
 			}
 		case "offload":
-			if l.offload = value; value != "auto" && value != "on" && value != "off" {
+			l.offload = value
+			if _, ok := offloads[value]; !ok {
 				return l, usage("--link %s: offload %q: want auto, on or off", s, value)
 			}
 		default:

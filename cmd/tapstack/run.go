@@ -51,7 +51,10 @@ that does not is created, brought up, and removed at the end.
   name     of the kernel's device and of the host's interface
   mac      the host's own; random when left out
   addr     the host's addresses; none when left out
-  peer     an address for the kernel's side`,
+  peer     an address for the kernel's side
+  offload  off: frames of at most the MTU, with complete checksums, for tools that
+           look at them; on: fail where the kernel lacks something; auto: with what
+           it has`,
 		Example: `  sudo tapstack run
   sudo tapstack run --link name=t0,addr=10.1.0.2/24,peer=10.1.0.1/24 --route 0.0.0.0/0,via=10.1.0.1
   sudo tapstack run --link name=t0,addr=10.1.0.1/24 --link name=t1,addr=10.2.0.1/24 --sysctl net.ipv4.ip_forward=1`,
@@ -209,9 +212,12 @@ func startHost(cfg hostConfig) (_ *runningHost, err error) {
 		}
 	}()
 	for _, l := range cfg.links {
-		dev, err := openLink(control.LinkRequest{Name: l.name, Address: l.mac, MTU: l.mtu, Peer: l.peer})
+		dev, err := tap.Open(tap.Config{Name: l.name, Addr: l.mac, MTU: l.mtu, Peer: l.peer, Offload: offloads[l.offload]})
 		if err != nil {
 			return nil, err
+		}
+		if why := dev.Missing(); why != nil {
+			cfg.log.Warn("slower than it could be", "link", l.name, "err", why)
 		}
 		if l.queues > 1 {
 			cfg.log.Warn("one queue is used", "link", l.name, "queues", l.queues)
@@ -247,7 +253,7 @@ func startHost(cfg hostConfig) (_ *runningHost, err error) {
 	return h, err
 }
 
-// openLink opens a TAP.
+// openLink opens the TAP of a `link add`.
 func openLink(l control.LinkRequest) (link.Device, error) {
 	dev, err := tap.Open(tap.Config{Name: l.Name, Addr: l.Address, MTU: l.MTU, Peer: l.Peer})
 	if err != nil {

@@ -220,7 +220,7 @@ func (c *Conn) detachLocked() {
 	if c.closed {
 		c.rcv.release()
 	}
-	c.snd.buf.discard(&c.pr.chunks, c.snd.buf.end)
+	c.snd.buf.discard(c.snd.buf.end)
 	c.snd.sent = sentQueue{}
 	c.loss = loss{}
 	c.more = false

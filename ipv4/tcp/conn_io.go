@@ -6,6 +6,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/tapstack/tapstack/link"
 )
 
 // writeSlice is how much Write copies before it lets the lock go.
@@ -102,6 +104,7 @@ func (c *Conn) writeLocked(b []byte) (n int, err error) {
 	c.writing = true
 	defer func() {
 		c.writing = false
+		c.uncorkLocked()
 		c.writable.Broadcast()
 	}()
 	for {
@@ -113,16 +116,34 @@ func (c *Conn) writeLocked(b []byte) (n int, err error) {
 		}
 		room := c.snd.capacity(c.win.cwnd) - c.snd.buf.len()
 		if room <= 0 {
+			if c.snd.corked {
+				c.uncorkLocked()
+				c.unlock() // transmit
+				c.lock()
+				continue
+			}
 			c.writable.Wait()
 			continue
 		}
 		k := min(room, len(b), writeSlice)
-		c.snd.buf.write(&c.pr.chunks, b[:k])
+		c.snd.buf.write(b[:k])
 		b, n = b[k:], n+k
+		// What does not fill a segment waits for the next slice.
+		c.snd.corked = len(b) > 0 && k < room
 		c.outputLocked(c.now())
 		if len(b) > 0 {
 			c.unlock() // transmit
 			c.lock()
+		}
+	}
+}
+
+// uncorkLocked sends what was held back while Write had more to come.
+func (c *Conn) uncorkLocked() {
+	if c.snd.corked {
+		c.snd.corked = false
+		if c.state != Closed && c.state != TimeWait {
+			c.outputLocked(c.now())
 		}
 	}
 }
@@ -169,9 +190,9 @@ func (c *Conn) setDeadline(t time.Time, read, write bool) error {
 
 // ReadFrom writes everything that r has (io.ReaderFrom).
 func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
-	k := c.pr.chunks.take(largeChunk)
-	defer c.pr.chunks.recycle(k)
-	buf := k.data[:cap(k.data)]
+	k := link.NewChunk(largeChunk)
+	defer k.Release()
+	buf := k.Bytes()
 	for {
 		m, rerr := r.Read(buf)
 		if m > 0 {
@@ -206,9 +227,15 @@ func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 		p := c.rcv.queue.pop()
 		c.updateWindowLocked()
 		c.unlock()
-		m, werr := w.Write(p.Bytes())
+		var werr error
+		for i := 0; i < p.NumPieces() && werr == nil; i++ {
+			if b := p.Piece(i); len(b) > 0 {
+				var m int
+				m, werr = w.Write(b)
+				n += int64(m)
+			}
+		}
 		p.Release()
-		n += int64(m)
 		if werr != nil {
 			return n, werr
 		}

@@ -268,7 +268,7 @@ func (c *Conn) ackLocked(now time.Time, s *segment) link.DropReason {
 func (c *Conn) advanceLocked(now time.Time, s *segment) {
 	n := s.Ack.Sub(c.snd.una)
 	before := c.loss.flight(&c.snd.sent, c.snd.mss)
-	segments, sample, sampled := c.snd.acked(&c.pr.chunks, &c.loss, s.Ack)
+	segments, sample, sampled := c.snd.acked(&c.loss, s.Ack)
 	c.confirm = true
 	c.retries = 0
 	c.softErr = 0
@@ -339,7 +339,11 @@ func (c *Conn) textLocked(now time.Time, s *segment, p *link.Packet) *link.Packe
 			c.abortLocked(now, nil)
 			return c.drop(p, link.SocketClosed)
 		}
-		c.rcv.observe(s.n)
+		if s.mss > 0 {
+			c.rcv.observe(min(s.mss, s.n))
+		} else {
+			c.rcv.observe(s.n)
+		}
 		c.ack.received(now, c.rto.current())
 		var gone bool
 		if p, fin, gone = c.storeLocked(s, p, fin); gone {
@@ -363,7 +367,7 @@ func (c *Conn) storeLocked(s *segment, p *link.Packet, fin bool) (rest *link.Pac
 	// Trim to the window: "only those portions that are new".
 	seq := s.Seq
 	if old := c.rcv.nxt.Sub(seq); old > 0 {
-		p.Pull(min(old, p.Len()))
+		p.Skip(min(old, p.Len()))
 		seq = c.rcv.nxt
 	}
 	if over := seq.Add(p.Len()).Sub(c.rcv.edge); over > 0 {

@@ -127,12 +127,12 @@ func (c *Conn) sendNewLocked(now time.Time, n int, fin bool) {
 		length++
 	}
 	c.snd.nxt = seq.Add(length)
-	if n < c.snd.mss {
+	if n%c.snd.mss != 0 || n == 0 {
 		c.snd.small = c.snd.nxt
 	}
 	c.snd.sent.push(sentSegment{start: seq, end: c.snd.nxt, at: now.Sub(c.pr.epoch), sent: 1})
 	if n > 0 {
-		c.pr.stats.add(origDataSent)
+		c.pr.stats.addN(origDataSent, c.snd.segments(n))
 		c.lastSent = now
 		c.ack.sentData(now)
 	}
@@ -143,11 +143,25 @@ func (c *Conn) sendNewLocked(now time.Time, n int, fin bool) {
 	}
 }
 
-// emitLocked queues a segment with the n octets from seq on.
+// shareAbove is the payload in bytes from which on a segment shows the send
+// buffer's memory; shorter ones are cheaper copied.
+const shareAbove = 2 << 10
+
+// emitLocked queues a segment with the n octets from seq on, several segments at
+// once if they do not fit one.
 func (c *Conn) emitLocked(now time.Time, seq Seq, n int, flags Flags) {
-	p := link.NewPacket(n)
-	if n > 0 {
-		c.snd.buf.read(p.Bytes(), c.snd.offset(seq))
+	var p *link.Packet
+	if n > shareAbove {
+		p = link.NewPacket(0)
+		c.snd.buf.share(p, c.snd.offset(seq), n)
+	} else {
+		p = link.NewPacket(n)
+		if n > 0 {
+			c.snd.buf.read(p.Bytes(), c.snd.offset(seq))
+		}
+	}
+	if n > c.snd.mss {
+		p.GSO, p.GSOSize = link.GSOTCP, c.snd.mss
 	}
 	h := Header{SrcPort: c.key.lport, DstPort: c.key.rport, Seq: seq, Flags: flags}
 	if flags&ACK != 0 {
@@ -167,7 +181,11 @@ func (c *Conn) queuePacketLocked(h *Header, p *link.Packet) {
 	seal(h, p, c.src, c.dst)
 	// Evidence that the next hop works goes with the next packet that is sent.
 	p.Confirm, c.confirm = c.confirm, false
-	c.pr.stats.add(outSegs)
+	n := 1
+	if p.GSO != link.GSONone {
+		n = c.snd.segments(p.Len() - h.Len())
+	}
+	c.pr.stats.addN(outSegs, n)
 	c.out.Queue(p)
 }
 

@@ -128,6 +128,7 @@ func (tc *testConn) packet(s seg) (ipv4.Header, *link.Packet) {
 	p := link.NewPacketFrom([]byte(s.data))
 	src, dst := netip.AddrFrom4(tc.key.raddr), netip.AddrFrom4(tc.key.laddr)
 	seal(&h, p, src, dst)
+	p.CompleteChecksum()
 	return ipv4.Header{Src: src, Dst: dst, Protocol: ipv4.ProtocolTCP}, p
 }
 

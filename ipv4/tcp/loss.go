@@ -42,7 +42,7 @@ func (l *loss) flight(q *sentQueue, mss int) int {
 	total := q.at(q.n - 1).end.Sub(q.at(0).start)
 	// Each duplicate ACK says that one segment left the network; the first in
 	// the queue is the one that did not.
-	left := min(l.dupAcks*mss, total-q.at(0).len())
+	left := min(l.dupAcks*mss, total-min(q.at(0).len(), mss))
 	return max(total-l.lost-left, 0)
 }
 
@@ -52,6 +52,16 @@ func (l *loss) mark(q *sentQueue, i int) {
 		s.lost = true
 		l.lost += s.len()
 	}
+}
+
+// markFirst marks the oldest segment; of several that were sent at once, the
+// first.
+func (l *loss) markFirst(q *sentQueue, mss int) {
+	// FIN may make a segment longer by one.
+	if s := q.at(0); !s.lost && s.len() > mss+1 {
+		q.split(0, s.start.Add(mss))
+	}
+	l.mark(q, 0)
 }
 
 // retransmitted takes note that the i-th segment went out again.
@@ -79,7 +89,7 @@ func (l *loss) duplicate(q *sentQueue, una, nxt Seq, w *window, cc congestionCon
 	cc.congested(w, nxt.Sub(una), now)
 	w.set(w.ssthresh)
 	l.phase, l.recover = phaseRecovery, nxt
-	l.mark(q, 0)
+	l.markFirst(q, w.mss)
 	return true
 }
 
@@ -124,7 +134,7 @@ func (l *loss) acked(q *sentQueue, una Seq, segments int, flight int, w *window)
 	// segments it covers had been counted by duplicate ACKs.
 	l.dupAcks = max(l.dupAcks-(segments-1), 0)
 	if q.n > 0 {
-		l.mark(q, 0)
+		l.markFirst(q, w.mss)
 	}
 	return false
 }

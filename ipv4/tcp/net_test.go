@@ -19,13 +19,35 @@ import (
 type testIP struct {
 	addr    netip.Addr
 	mtu     int
+	whole   bool // the output takes super-segments
 	output  func(p *link.Packet, s ipv4.Send) error
 	handler ipv4.Handler
 }
 
 var errNoRoute = syscall.ENETUNREACH
 
-func (i *testIP) Output(p *link.Packet, s ipv4.Send) error { return i.output(p, s) }
+// Output hands single segments with complete checksums to output, unless that
+// takes anything.
+func (i *testIP) Output(p *link.Packet, s ipv4.Send) error {
+	if i.whole {
+		return i.output(p, s)
+	}
+	h := ipv4.Header{Src: s.Src, Dst: s.Dst, Protocol: s.Protocol, TTL: 64, TotalLen: ipv4.HeaderLen + p.Len()}
+	h.Put(p.Push(ipv4.HeaderLen))
+	segments, ok := link.Segment(p, 0)
+	if !ok {
+		panic("malformed super-segment sent")
+	}
+	var err error
+	for q := segments.Pop(); q != nil; q = segments.Pop() {
+		q.Pull(ipv4.HeaderLen)
+		if e := i.output(q, s); e != nil {
+			err = e
+		}
+	}
+	return err
+}
+
 func (i *testIP) OutputPath(dst, src netip.Addr, oif int) (ipv4.Path, error) {
 	if dst == netip.MustParseAddr("203.0.113.1") {
 		return ipv4.Path{}, errNoRoute
@@ -182,6 +204,7 @@ func (i *testIP) queueTo(to *testIP) (stop func()) {
 	ready := sync.NewCond(&mu)
 	var queue link.Queue
 	closed, done := false, make(chan struct{})
+	i.whole = true
 	i.output = func(p *link.Packet, _ ipv4.Send) error {
 		mu.Lock()
 		defer mu.Unlock()

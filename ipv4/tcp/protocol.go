@@ -1,7 +1,6 @@
 package tcp
 
 import (
-	"encoding/binary"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -29,7 +28,6 @@ type Protocol struct {
 
 	demux    demux
 	waits    timeWaits
-	chunks   chunkPool
 	stats    stats
 	nextPort atomic.Uint32
 
@@ -72,6 +70,7 @@ type segment struct {
 	Header
 	key tuple
 	n   int // octets of payload
+	mss int // of each of the segments that came as this one, 0 for a single one
 }
 
 // len returns SEG.LEN: payload, SYN and FIN (RFC 9293 section 3.4).
@@ -102,7 +101,7 @@ func (pr *Protocol) input(h ipv4.Header, p *link.Packet) {
 		pr.config.Drops.Drop(p, link.TCPInHdr)
 		return
 	}
-	if ipv4.Checksum(p.Bytes(), ipv4.PseudoHeaderSum(h.Src, h.Dst, ipv4.ProtocolTCP, p.Len())) != 0 {
+	if p.Checksum == link.ChecksumUnknown && p.Sum(ipv4.PseudoHeaderSum(h.Src, h.Dst, ipv4.ProtocolTCP, p.Len())) != 0xffff {
 		pr.stats.add(inErrs)
 		pr.stats.add(inCsumErrors)
 		pr.config.Drops.Drop(p, link.TCPCsum)
@@ -112,6 +111,9 @@ func (pr *Protocol) input(h ipv4.Header, p *link.Packet) {
 	p.SetTransportHeader()
 	p.Pull(n)
 	s.n = p.Len()
+	if p.GSO == link.GSOTCP {
+		s.mss = p.GSOSize
+	}
 	pr.deliver(&s, p)
 }
 
@@ -173,12 +175,16 @@ func (pr *Protocol) reply(k tuple, h *Header, tos uint8) {
 	_ = pr.ip.Output(p, ipv4.Send{Src: src, Dst: dst, Protocol: ipv4.ProtocolTCP, TOS: tos, DF: true})
 }
 
-// seal pushes the header in front of p's payload and fills in the checksum.
+// checksumOffset is where the checksum is in a header.
+const checksumOffset = 16
+
+// seal pushes the header in front of p's payload. The checksum is left to the
+// device, or to what makes up for one that computes none.
 func seal(h *Header, p *link.Packet, src, dst netip.Addr) {
-	h.Checksum = 0
-	h.Put(p.Push(h.Len()))
-	sum := ipv4.Checksum(p.Bytes(), ipv4.PseudoHeaderSum(src, dst, ipv4.ProtocolTCP, p.Len()))
-	binary.BigEndian.PutUint16(p.Bytes()[16:], sum)
+	n := h.Len()
+	h.Checksum = ipv4.PseudoHeaderSum(src, dst, ipv4.ProtocolTCP, n+p.Len())
+	h.Put(p.Push(n))
+	p.SetPartialChecksum(checksumOffset)
 }
 
 // uptime is what the ISS clock shows.

@@ -32,7 +32,7 @@ func (r *reassembly) insert(seq Seq, p *link.Packet, limit int) (link.DropReason
 			if over >= p.Len() {
 				return link.TCPOldData, false
 			}
-			p.Pull(over)
+			p.Skip(over)
 			seq = seq.Add(over)
 		}
 	}
@@ -87,7 +87,7 @@ func (r *reassembly) advance(nxt Seq, q *recvQueue) Seq {
 			x.p.Release()
 			continue
 		}
-		x.p.Pull(nxt.Sub(x.seq))
+		x.p.Skip(nxt.Sub(x.seq))
 		nxt = nxt.Add(x.p.Len())
 		q.push(x.p)
 	}

@@ -39,12 +39,12 @@ func (q *recvQueue) push(p *link.Packet) {
 	q.bytes += n
 	if n <= smallPayload && q.cost > coalesceAbove {
 		if q.n > 0 && q.last().p.Tailroom() >= n {
-			copy(q.last().p.Put(n), p.Bytes())
+			p.CopyTo(q.last().p.Put(n))
 			p.Release()
 			return
 		}
 		c := link.NewPacket(coalesceSize)
-		c.Trim(copy(c.Bytes(), p.Bytes()))
+		c.Trim(p.CopyTo(c.Bytes()))
 		p.Release()
 		q.append(received{c, coalesceSize + link.Headroom})
 		return
@@ -84,8 +84,7 @@ func (q *recvQueue) read(b []byte) int {
 	total := 0
 	for q.n > 0 && len(b) > 0 {
 		p := q.ring[q.head].p
-		n := copy(b, p.Bytes())
-		p.Pull(n)
+		n := p.Read(b)
 		q.bytes -= n
 		b, total = b[n:], total+n
 		if p.Len() == 0 {

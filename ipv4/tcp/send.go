@@ -1,5 +1,7 @@
 package tcp
 
+import "github.com/tapstack/tapstack/ipv4"
+
 // sender is the sending half of a connection (RFC 9293 section 3.3.1).
 type sender struct {
 	iss      Seq
@@ -11,8 +13,9 @@ type sender struct {
 
 	peerMSS int // payload and options that the peer accepts (RFC 6691)
 	pmtu    int
-	mss     int // payload of a full segment
-	small   Seq // end of the last segment sent that was not full
+	mss     int  // payload of a full segment
+	small   Seq  // end of the last segment sent that was not full
+	corked  bool // the user has more to come at once: a short segment waits for it
 
 	buf   sendBuffer
 	limit int  // bytes the buffer takes at most
@@ -88,16 +91,30 @@ func (s *sender) offset(seq Seq) uint64 {
 	return s.buf.start + uint64(seq-base)
 }
 
-// next decides on the next new segment: how many octets of data and whether
-// FIN goes with them. ok is false when nothing may be sent now; flight and cwnd
+// maxBurst is the most payload of a super-segment: what fits an IPv4 packet with
+// all options of TCP.
+const maxBurst = ipv4.MaxPacketLen - ipv4.HeaderLen - 60
+
+// burst returns how many octets leave at once: whole segments, as many as make a
+// super-segment.
+func (s *sender) burst() int { return max(maxBurst/s.mss*s.mss, s.mss) }
+
+// next decides on the next new segment, or several at once: how many octets of
+// data and whether FIN goes with them. ok is false when nothing may be sent now; flight and cwnd
 // are those of congestion control.
 func (s *sender) next(nagle bool, flight, cwnd int) (n int, fin, ok bool) {
 	unsent, usable := s.unsent(), s.usable()
-	n = min(unsent, s.mss, max(usable, 0))
+	n = min(unsent, s.burst(), max(usable, 0))
 	if unsent == 0 {
 		// A FIN needs room in the window too; a zero window is probed first.
 		ok = s.finPending() && usable > 0
 		return 0, ok, ok
+	}
+	if n > s.mss {
+		n = min(n, max(cwnd-flight, s.mss))
+		if n < unsent || nagle || s.corked {
+			n -= n % s.mss
+		}
 	}
 	fin = s.fin && n == unsent && usable > n
 	switch {
@@ -105,7 +122,9 @@ func (s *sender) next(nagle bool, flight, cwnd int) (n int, fin, ok bool) {
 		return 0, false, false
 	case flight > 0 && flight+n > cwnd:
 		return 0, false, false
-	case n == s.mss:
+	case n >= s.mss:
+	case s.corked && n == unsent && s.nxt != s.una:
+		return 0, false, false
 	case n < unsent:
 		// The window cuts the segment short. Silly window avoidance, RFC 9293
 		// section 3.8.6.2.1 (3): only if it is half of the largest window.
@@ -133,15 +152,18 @@ func (s *sender) window(seq, ack Seq, wnd int) bool {
 	return changed
 }
 
+// segments returns how many segments n octets are, at least one.
+func (s *sender) segments(n int) int { return max((n+s.mss-1)/max(s.mss, 1), 1) }
+
 // acked moves SND.UNA to ack and forgets what it covers: of the buffer and of
 // the segments in flight. It returns how many of those were covered whole, and
 // the oldest of them as a sample of the round trip, provided that none was sent
 // twice (Karn's rule, RFC 6298 section 3).
-func (s *sender) acked(pool *chunkPool, l *loss, ack Seq) (segments int, sample sentSegment, sampled bool) {
+func (s *sender) acked(l *loss, ack Seq) (segments int, sample sentSegment, sampled bool) {
 	s.una, sampled = ack, true
 	dataEnd := minSeq(ack, s.end())
 	if data := s.iss + 1; data.Less(dataEnd) {
-		s.buf.discard(pool, s.offset(dataEnd))
+		s.buf.discard(s.offset(dataEnd))
 	}
 	for s.sent.n > 0 {
 		x := s.sent.at(0)
@@ -149,6 +171,13 @@ func (s *sender) acked(pool *chunkPool, l *loss, ack Seq) (segments int, sample 
 			if x.start.Less(ack) { // part of it: the rest stays
 				if x.lost {
 					l.lost -= ack.Sub(x.start)
+				}
+				if k := ack.Sub(x.start) / max(s.mss, 1); k > 0 {
+					if segments == 0 {
+						sample = *x
+					}
+					sampled = sampled && x.sent == 1
+					segments += k
 				}
 				x.start = ack
 			}
@@ -159,7 +188,11 @@ func (s *sender) acked(pool *chunkPool, l *loss, ack Seq) (segments int, sample 
 			sample = *x
 		}
 		sampled = sampled && x.sent == 1
-		segments++
+		n := x.len()
+		if s.end().Less(x.end) {
+			n-- // FIN
+		}
+		segments += s.segments(n)
 		s.sent.pop()
 	}
 	return segments, sample, sampled && segments > 0

@@ -7,7 +7,6 @@ import (
 )
 
 func TestSenderNext(t *testing.T) {
-	var pool chunkPool
 	type result struct {
 		n       int
 		fin, ok bool
@@ -21,7 +20,12 @@ func TestSenderNext(t *testing.T) {
 	}{
 		{"nothing", 0, 5000, 5000, false, false, false, 0, 10000, result{}},
 		{"short", 10, 5000, 5000, false, false, false, 0, 10000, result{10, false, true}},
-		{"full", 2500, 5000, 5000, false, false, false, 0, 10000, result{1000, false, true}},
+		{"several at once, and the rest", 2500, 5000, 5000, false, false, false, 0, 10000, result{2500, false, true}},
+		{"whole ones only while more waits", 4500, 3300, 5000, false, false, false, 0, 10000, result{3000, false, true}},
+		{"whole ones with Nagle", 2500, 5000, 5000, false, true, false, 0, 10000, result{2000, false, true}},
+		{"as many as the congestion window takes", 5500, 9000, 9000, false, false, false, 6500, 10000, result{3000, false, true}},
+		{"as many as a packet takes", 90000, 99000, 99000, false, false, false, 0, 100000, result{65000, false, true}},
+		{"with FIN", 2500, 5000, 5000, false, false, true, 0, 10000, result{2500, true, true}},
 		{"last with FIN", 10, 5000, 5000, false, false, true, 0, 10000, result{10, true, true}},
 		{"FIN alone", 0, 5000, 5000, false, false, true, 0, 10000, result{0, true, true}},
 		{"FIN finds no window", 0, 0, 5000, false, false, true, 0, 10000, result{}},
@@ -45,7 +49,7 @@ func TestSenderNext(t *testing.T) {
 			if c.small {
 				s.small = s.una.Add(1)
 			}
-			s.buf.write(&pool, make([]byte, c.buffered))
+			s.buf.write(make([]byte, c.buffered))
 			n, fin, ok := s.next(c.nagle, c.flight, c.cwnd)
 			if !ok {
 				n, fin = 0, false
@@ -56,12 +60,11 @@ func TestSenderNext(t *testing.T) {
 }
 
 func TestSenderAcked(t *testing.T) {
-	var pool chunkPool
 	var s sender
 	var l loss
 	s.start(0xffffff00)
-	s.una = s.iss + 1
-	s.buf.write(&pool, make([]byte, 300))
+	s.una, s.mss = s.iss+1, 100
+	s.buf.write(make([]byte, 300))
 	s.fin = true
 	for i := range 3 {
 		end := s.iss.Add(1 + 100*(i+1))
@@ -72,13 +75,13 @@ func TestSenderAcked(t *testing.T) {
 		s.nxt = end
 	}
 	require.True(t, s.finSent())
-	n, _, sampled := s.acked(&pool, &l, s.iss.Add(151))
+	n, _, sampled := s.acked(&l, s.iss.Add(151))
 	require.Equal(t, 1, n)
 	require.True(t, sampled)
 	require.Equal(t, 150, s.buf.len())
 	require.Equal(t, 50, s.sent.at(0).len(), "half acknowledged")
 	s.sent.at(0).sent = 2
-	n, _, sampled = s.acked(&pool, &l, s.nxt)
+	n, _, sampled = s.acked(&l, s.nxt)
 	require.Equal(t, 2, n)
 	require.False(t, sampled, "Karn")
 	require.True(t, s.finAcked())
@@ -97,4 +100,44 @@ func TestSenderMSS(t *testing.T) {
 	s.peerMSS = 1
 	s.setMSS(true)
 	require.Equal(t, minMSS, s.mss)
+}
+
+func TestSenderAckedSuperSegment(t *testing.T) {
+	var s sender
+	var l loss
+	s.start(0xffffff00)
+	s.una, s.mss = s.iss+1, 100
+	s.buf.write(make([]byte, 1000))
+	s.nxt = s.iss.Add(1001)
+	s.sent.push(sentSegment{start: s.iss.Add(1), end: s.nxt, sent: 1})
+	n, _, sampled := s.acked(&l, s.iss.Add(251))
+	require.Equal(t, 2, n, "whole segments of it")
+	require.True(t, sampled, "a measurement like any other")
+	n, _, sampled = s.acked(&l, s.iss.Add(301))
+	require.Zero(t, n)
+	require.False(t, sampled)
+	l.markFirst(&s.sent, s.mss)
+	require.Equal(t, 2, s.sent.len())
+	require.Equal(t, 100, l.lost, "one segment is repaired at a time")
+	require.Equal(t, 700-100, l.flight(&s.sent, s.mss))
+	n, _, _ = s.acked(&l, s.nxt)
+	require.Equal(t, 7, n)
+	require.Zero(t, l.lost)
+}
+
+func TestSenderCorked(t *testing.T) {
+	var s sender
+	s.start(7)
+	s.una, s.nxt, s.mss, s.wnd, s.maxWnd, s.corked = s.iss+1, s.iss+1, 1000, 9000, 9000, true
+	s.buf.write(make([]byte, 2500))
+	n, _, ok := s.next(false, 0, 10000)
+	require.True(t, ok)
+	require.Equal(t, 2000, n)
+	s.nxt = s.nxt.Add(n)
+	_, _, ok = s.next(false, 2000, 10000)
+	require.False(t, ok, "the rest fills a segment in a moment")
+	s.una = s.nxt
+	n, _, ok = s.next(false, 0, 10000)
+	require.True(t, ok, "but it does not wait for nothing")
+	require.Equal(t, 500, n)
 }

@@ -77,6 +77,8 @@ type stats struct{ n [numCounters]atomic.Uint64 }
 
 func (s *stats) add(c counter) { s.n[c].Add(1) }
 
+func (s *stats) addN(c counter, n int) { s.n[c].Add(uint64(n)) }
+
 // Stats returns the counters under the names that nstat gives them, those of
 // /proc/net/snmp and /proc/net/netstat with their prefix, and the gauge
 // TcpCurrEstab.

@@ -64,7 +64,7 @@ func (pr *Protocol) input(ih ipv4.Header, p *link.Packet) {
 		return
 	}
 	p.Trim(h.Length)
-	if !ValidChecksum(p.Bytes(), ih.Src, ih.Dst) {
+	if p.Checksum == link.ChecksumUnknown && !ValidChecksum(p.Bytes(), ih.Src, ih.Dst) {
 		pr.stats.InCsumErrors.Add(1)
 		pr.stats.InErrors.Add(1)
 		pr.config.Drops.Drop(p, link.UDPCsum)

@@ -67,12 +67,31 @@ func (d *Device) pump() {
 			d.ready.Close()
 			return
 		}
-		if d.in.send(p) == link.ErrQueueFull {
-			d.in.mu.Lock()
-			d.in.stats.Overflow++
-			d.in.mu.Unlock()
+		for frames := plain(p); frames.Len() > 0; {
+			if d.in.send(frames.Pop()) == link.ErrQueueFull {
+				d.in.mu.Lock()
+				d.in.stats.Overflow++
+				d.in.mu.Unlock()
+			}
 		}
 	}
+}
+
+// plain makes frames of p as they would be on a wire, so that faults hit single
+// segments, and a flipped bit is noticed. A Device has no link.Features for the
+// same reason.
+func plain(p *link.Packet) link.Queue {
+	_, n, _ := link.ParseEthernet(p.Bytes())
+	frames, ok := link.Segment(p, n)
+	if !ok { // none that anybody sends
+		p.Linearize()
+		p.GSO = link.GSONone
+		frames.Queue(p)
+	}
+	if frames.Len() == 1 {
+		frames.Newest().Checksum = link.ChecksumUnknown
+	}
+	return frames
 }
 
 // SetIn replaces the faults of the receiving direction. Frames that are held

@@ -108,6 +108,10 @@ func (d *Device) Read() (*link.Packet, error) {
 // Unwrap returns the inner device.
 func (d *Device) Unwrap() link.Device { return d.Device }
 
+// Features returns the inner device's: like a capture on Linux, the file shows
+// large segments in one piece and checksums that the device completes.
+func (d *Device) Features() link.Features { return link.FeaturesOf(d.Device) }
+
 // Missed returns how many frames passed without being recorded.
 func (d *Device) Missed() uint64 { return d.missed.Load() }
 
@@ -132,11 +136,12 @@ func (d *Device) record(p *link.Packet, dir Direction) {
 	if d.cfg.Comment != nil {
 		r.comment = d.cfg.Comment(p, dir)
 	}
-	b := p.Bytes()
+	n := p.Len()
 	if d.cfg.SnapLen > 0 {
-		b = b[:min(len(b), d.cfg.SnapLen)]
+		n = min(n, d.cfg.SnapLen)
 	}
-	r.p = link.NewPacketFrom(b)
+	r.p = link.NewPacket(n)
+	p.CopyTo(r.p.Bytes())
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	if !d.closed {

@@ -36,9 +36,26 @@ type Config struct {
 	// Peer is the IPv4 address and prefix of the kernel's side. It is added to
 	// what the device has; the zero Prefix adds nothing.
 	Peer netip.Prefix
+	// Offload says whether checksums and segmentation may be left to the
+	// kernel, and large segments cross in one piece.
+	Offload Offload
 	// Rand makes up the random address; nil for a secure source.
 	Rand *rand.Rand
 }
+
+// Offload is whether a device is opened with a virtio-net header, which lets
+// both sides exchange unfinished checksums and segments of 64 KiB.
+type Offload uint8
+
+const (
+	// OffloadAuto: with what the kernel has; Device.Missing tells what not.
+	OffloadAuto Offload = iota
+	// OffloadOn: Open fails, with errors.ErrUnsupported, where something is
+	// missing.
+	OffloadOn
+	// OffloadOff: plain frames, complete down to the last checksum.
+	OffloadOff
+)
 
 func (c Config) check() error {
 	switch {

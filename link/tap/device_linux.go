@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -28,8 +29,12 @@ type Device struct {
 	peer link.Addr
 	mtu  int
 
-	rx     []byte    // Read's
+	rx     []byte    // Read's, without a virtio-net header
+	reader *reader   // Read's, with one; nil without
 	writes sync.Pool // of *write
+
+	features link.Features
+	missing  error // why offloads that were asked for are not there
 
 	nl       *rtnl
 	carrier  carrier
@@ -78,23 +83,54 @@ func open(nl *rtnl, c Config) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, name, err := openWater(c.Name, before)
-	if err != nil {
+	d := &Device{nl: nl}
+	if err := d.openFile(c, before); err != nil {
 		return nil, err
 	}
-	d := &Device{
-		file:    file,
-		name:    name,
-		nl:      nl,
-		rx:      make([]byte, maxFrame),
-		errDown: fmt.Errorf("tap: the kernel's side of %s is down: %w", name, unix.EIO),
-	}
+	d.errDown = fmt.Errorf("tap: the kernel's side of %s is down: %w", d.name, unix.EIO)
 	d.writes.New = func() any { return newWrite() }
 	if err := d.configure(c, before.index != 0); err != nil {
 		return nil, errors.Join(err, d.release())
 	}
 	return d, nil
 }
+
+// openFile opens the device with offloads, or where that is not wanted or not
+// possible for plain frames.
+func (d *Device) openFile(c Config, before found) (err error) {
+	if c.Offload != OffloadOff {
+		var missing string
+		d.file, d.name, d.features, missing, err = openVnet(c.Name, before)
+		switch {
+		case err == nil && missing != "":
+			d.missing = fmt.Errorf("tap: the kernel offers no %s offload on %s: %w", missing, d.name, errors.ErrUnsupported)
+		case err != nil && !errors.Is(err, errNoHeader):
+			return err
+		case err != nil:
+			d.missing = fmt.Errorf("tap: no offloads: %w: %w", err, errors.ErrUnsupported)
+		}
+		if d.missing != nil && c.Offload == OffloadOn {
+			if d.file != nil {
+				d.file.Close()
+			}
+			return fmt.Errorf("%w; open it with offload auto or off", d.missing)
+		}
+		if err == nil {
+			d.reader = newReader()
+			return nil
+		}
+	}
+	d.file, d.name, err = openWater(c.Name, before)
+	d.rx = make([]byte, maxFrame)
+	return err
+}
+
+// Features returns what the device does for the stack (link.Offloader).
+func (d *Device) Features() link.Features { return d.features }
+
+// Missing says which offloads are not there though they were asked for, and why;
+// nil when nothing is missing.
+func (d *Device) Missing() error { return d.missing }
 
 // findPeer reports whether the device has the address for the kernel's side. On
 // another interface it is an error: Linux would take it twice, and then answer
@@ -187,11 +223,18 @@ func (d *Device) MTU() int { return d.mtu }
 // Read blocks for the next frame. Frames longer than the MTU are returned
 // whole. The error is net.ErrClosed after Close, and wraps EBADFD when the
 // device was removed.
-func (d *Device) Read() (*link.Packet, error) {
-	n, err := d.file.Read(d.rx)
+func (d *Device) Read() (p *link.Packet, err error) {
+	if d.reader != nil {
+		p, err = d.reader.next(d.raw)
+	} else {
+		var n int
+		if n, err = d.file.Read(d.rx); err == nil {
+			p = link.NewPacketFrom(d.rx[:n])
+		}
+	}
 	switch {
 	case err == nil:
-		return link.NewPacketFrom(d.rx[:n]), nil
+		return p, nil
 	case errors.Is(err, os.ErrClosed):
 		return nil, net.ErrClosed
 	case d.removed():
@@ -211,12 +254,15 @@ func (d *Device) removed() bool {
 // link.ErrQueueFull when the kernel has no room, net.ErrClosed after Close, and
 // wraps EIO while the kernel's side is down.
 func (d *Device) Write(p *link.Packet) error {
+	if d.reader != nil {
+		putVnet(p)
+	}
 	w := d.writes.Get().(*write)
-	w.frame = p.Bytes()
+	w.set(p)
 	// Control and not Write: the latter waits when the kernel has no room.
 	err := d.raw.Control(w.run)
 	errno := w.errno
-	w.frame, w.errno = nil, 0
+	clear(w.iov[:w.n])
 	d.writes.Put(w)
 	p.Release()
 	switch {
@@ -232,26 +278,42 @@ func (d *Device) Write(p *link.Packet) error {
 	return fmt.Errorf("tap: writing to %s: %w", d.name, errno)
 }
 
-// write is one write(2), kept with its closure so that writing does not
+// write is one writev(2), kept with its closure so that writing does not
 // allocate.
 type write struct {
 	run   func(fd uintptr)
-	frame []byte
+	iov   [maxPieces]unix.Iovec
+	n     int
 	errno unix.Errno
 }
+
+// maxPieces is how many pieces of a packet are written as they are; one of more
+// is copied together first.
+const maxPieces = 16
 
 func newWrite() *write {
 	w := new(write)
 	w.run = func(fd uintptr) {
 		for {
-			_, err := unix.Write(int(fd), w.frame)
-			errno, _ := err.(unix.Errno)
-			if w.errno = errno; errno != unix.EINTR {
+			_, _, w.errno = unix.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&w.iov[0])), uintptr(w.n))
+			if w.errno != unix.EINTR {
 				return
 			}
 		}
 	}
 	return w
+}
+
+func (w *write) set(p *link.Packet) {
+	if p.NumPieces() > maxPieces {
+		p.Linearize()
+	}
+	w.n, w.errno = p.NumPieces(), 0
+	for i := range w.n {
+		b := p.Piece(i)
+		w.iov[i].Base = unsafe.SliceData(b)
+		w.iov[i].SetLen(len(b))
+	}
 }
 
 // Close unblocks Read. A device that Open created is removed; one that existed
@@ -266,6 +328,11 @@ func (d *Device) Close() error {
 }
 
 func (d *Device) release() error {
+	if d.features != 0 {
+		// A device that stays must not send what its next user may not
+		// understand.
+		_ = control(d.file, func(fd int) error { return unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, 0) })
+	}
 	err := d.file.Close()
 	for i := len(d.undo) - 1; i >= 0; i-- {
 		// Somebody else may have removed the device or the address meanwhile.

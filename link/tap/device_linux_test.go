@@ -88,6 +88,11 @@ func TestAttachLeavesTheDeviceAsItWas(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			taptest.Namespace(t)
 			makeTAP(t, "t0", c.flags)
+			for _, offload := range []tap.Offload{tap.OffloadAuto, tap.OffloadOff} {
+				d := open(t, tap.Config{Name: "t0", Offload: offload})
+				require.NoError(t, d.Close())
+				require.True(t, persistent(t, "t0", c.flags))
+			}
 			require.NoError(t, tap.AddAddress("t0", netip.MustParsePrefix("192.0.2.1/24")))
 			before, err := net.InterfaceByName("t0")
 			require.NoError(t, err)
@@ -303,7 +308,8 @@ func TestChecksumsAreComplete(t *testing.T) {
 	require.NoError(t, unix.IoctlSetInt(fd, unix.TUNSETPERSIST, 1))
 	require.NoError(t, unix.Close(fd))
 
-	d := open(t, tap.Config{Name: "t0", Peer: netip.MustParsePrefix("10.0.0.1/24")})
+	d := open(t, tap.Config{Name: "t0", Peer: netip.MustParsePrefix("10.0.0.1/24"), Offload: tap.OffloadOff})
+	require.Zero(t, d.Features())
 	conn, err := net.DialUDP("udp4", nil, &net.UDPAddr{IP: net.IPv4(10, 0, 0, 255), Port: 9})
 	require.NoError(t, err)
 	defer conn.Close()

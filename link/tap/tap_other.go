@@ -35,6 +35,12 @@ func (d *Device) Name() string { return "" }
 // KernelAddr returns the address of the kernel's side.
 func (d *Device) KernelAddr() link.Addr { return link.Addr{} }
 
+// Features returns none.
+func (d *Device) Features() link.Features { return 0 }
+
+// Missing returns nil.
+func (d *Device) Missing() error { return nil }
+
 // SetUp returns an error that is errors.ErrUnsupported.
 func SetUp(string, bool) error { return unsupported() }
 
