@@ -50,6 +50,9 @@ type Packet struct {
 	// In is the index of the interface that received the packet, 0 for one
 	// made by this host.
 	In int
+	// Batch is not nil while more frames may follow in a moment: who receives the
+	// packet may put off until its end what can be done once for several.
+	Batch *Batch
 	// Checksum says who vouches for the transport checksum.
 	Checksum ChecksumState
 	// GSO is not GSONone for a super-segment: one set of headers for several

@@ -178,12 +178,22 @@ func (h *Host) RemoveInterface(name string) error {
 	return i.dev.Close()
 }
 
+// maxBatch is how many frames make a batch at most.
+const maxBatch = 16
+
 // receiveLoop takes every frame from the device up to the socket, until the
 // device is closed.
 func (i *Interface) receiveLoop() {
-	for {
+	var batch link.Batch
+	var current *link.Batch // nil where nobody tells when a batch ends
+	if d, ok := i.dev.(link.Batcher); ok && i.features != 0 {
+		d.WhenIdle(batch.Flush)
+		current = &batch
+	}
+	for n := 1; ; n++ {
 		p, err := i.dev.Read()
 		if err != nil {
+			batch.Flush()
 			if !errors.Is(err, net.ErrClosed) {
 				i.host.log.Error("interface cannot be read any more", "name", i.name, "err", err)
 				i.cut.Store(true)
@@ -191,7 +201,11 @@ func (i *Interface) receiveLoop() {
 			}
 			return
 		}
+		p.Batch = current
 		i.input(p)
+		if n%maxBatch == 0 {
+			batch.Flush()
+		}
 	}
 }
 

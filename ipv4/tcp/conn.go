@@ -64,6 +64,7 @@ type Conn struct {
 	readDeadline, writeDeadline deadline
 
 	wakeReader, wakeWriter bool // when mu is released
+	deferred               bool // in a batch, which will flush the connection
 
 	// Segments leave after mu is released: whoever unlocks with out not empty
 	// and sending not set transmits, in order, until it is.

@@ -211,8 +211,11 @@ func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 	}
 }
 
+// writeToBatch is how many packets WriteTo takes at once.
+const writeToBatch = 16
+
 // WriteTo writes everything that is received to w, straight from the packets
-// it came in (io.WriterTo).
+// it came in (io.WriterTo). What w refuses is lost, as with io.Copy.
 func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 	for {
 		c.lock()
@@ -224,20 +227,28 @@ func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 			}
 			return n, c.opError("read", "read", err)
 		}
-		p := c.rcv.queue.pop()
-		c.updateWindowLocked()
-		c.unlock()
-		var werr error
-		for i := 0; i < p.NumPieces() && werr == nil; i++ {
-			if b := p.Piece(i); len(b) > 0 {
-				var m int
-				m, werr = w.Write(b)
-				n += int64(m)
+		var batch link.Queue // less for the lock to do than packet by packet
+		for p := c.rcv.queue.pop(); p != nil; p = c.rcv.queue.pop() {
+			if batch.Queue(p); batch.Len() == writeToBatch {
+				break
 			}
 		}
-		p.Release()
-		if werr != nil {
-			return n, werr
+		c.updateWindowLocked()
+		c.unlock()
+		for p := batch.Pop(); p != nil; p = batch.Pop() {
+			var werr error
+			for i := 0; i < p.NumPieces() && werr == nil; i++ {
+				if b := p.Piece(i); len(b) > 0 {
+					var m int
+					m, werr = w.Write(b)
+					n += int64(m)
+				}
+			}
+			p.Release()
+			if werr != nil {
+				batch.Release()
+				return n, werr
+			}
 		}
 	}
 }

@@ -14,6 +14,7 @@ const invalidRateLimit = 500 * time.Millisecond
 // input handles the segment s with payload p, RFC 9293 section 3.10.7. It
 // reports false, leaving p to the caller, when the connection is gone.
 func (c *Conn) input(s *segment, p *link.Packet) bool {
+	batch := p.Batch
 	now := c.now()
 	c.lock()
 	switch c.state {
@@ -28,11 +29,41 @@ func (c *Conn) input(s *segment, p *link.Packet) bool {
 	if p != nil { // it carried nothing to keep
 		p.Release()
 	}
+	if batch != nil && s.n > 0 && c.deferLocked(batch) {
+		return true
+	}
 	if c.state != Closed && c.state != TimeWait {
 		c.outputLocked(now)
 	}
 	c.unlock()
 	return true
+}
+
+// deferLocked puts what follows from a segment with data, the acknowledgement
+// and the reader's wake-up, off to the end of the batch, and releases mu. It
+// reports false for what does not bear it: what must be acknowledged at once, and
+// data that fills so much of the window that its sender might have to wait.
+func (c *Conn) deferLocked(batch *link.Batch) bool {
+	if !c.state.receivesData() || c.ack.now || c.out.Len() > 0 || c.rcv.nxt.Sub(c.ack.acked) >= c.rcv.limit/4 {
+		return false
+	}
+	if !c.deferred {
+		c.deferred = true
+		batch.Add(c)
+	}
+	c.armLocked()
+	c.mu.Unlock()
+	return true
+}
+
+// Flush does what was put off to the end of a batch (link.Flusher).
+func (c *Conn) Flush() {
+	c.lock()
+	c.deferred = false
+	if c.state != Closed && c.state != TimeWait {
+		c.outputLocked(c.now())
+	}
+	c.unlock()
 }
 
 // drop counts p under r. It returns nil, for whoever reports what is left of p.

@@ -112,6 +112,13 @@ func (d *Device) Unwrap() link.Device { return d.Device }
 // large segments in one piece and checksums that the device completes.
 func (d *Device) Features() link.Features { return link.FeaturesOf(d.Device) }
 
+// WhenIdle is for the inner device, if it can say (link.Batcher).
+func (d *Device) WhenIdle(f func() bool) {
+	if b, ok := d.Device.(link.Batcher); ok {
+		b.WhenIdle(f)
+	}
+}
+
 // Missed returns how many frames passed without being recorded.
 func (d *Device) Missed() uint64 { return d.missed.Load() }
 

@@ -128,6 +128,14 @@ func (d *Device) openFile(c Config, before found) (err error) {
 // Features returns what the device does for the stack (link.Offloader).
 func (d *Device) Features() link.Features { return d.features }
 
+// WhenIdle has Read call f before it waits (link.Batcher). It does nothing for a
+// device without offloads.
+func (d *Device) WhenIdle(f func() bool) {
+	if d.reader != nil {
+		d.reader.idle = f
+	}
+}
+
 // Missing says which offloads are not there though they were asked for, and why;
 // nil when nothing is missing.
 func (d *Device) Missing() error { return d.missing }

@@ -27,6 +27,7 @@ type reader struct {
 	large   *link.Chunk
 	iov     [2]unix.Iovec
 	run     func(fd uintptr) bool
+	idle    func() bool // may be nil
 	n       int
 	errno   unix.Errno
 }
@@ -42,6 +43,9 @@ func newReader() *reader {
 			case unix.EINTR:
 				continue
 			case unix.EAGAIN:
+				if r.idle != nil && r.idle() {
+					continue
+				}
 				return false
 			}
 			r.n, r.errno = int(n), errno

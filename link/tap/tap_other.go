@@ -38,6 +38,9 @@ func (d *Device) KernelAddr() link.Addr { return link.Addr{} }
 // Features returns none.
 func (d *Device) Features() link.Features { return 0 }
 
+// WhenIdle does nothing.
+func (d *Device) WhenIdle(func() bool) {}
+
 // Missing returns nil.
 func (d *Device) Missing() error { return nil }
 
