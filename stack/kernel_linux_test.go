@@ -27,8 +27,12 @@ import (
 // onTAP is a host at 10.0.0.2 behind a TAP whose kernel side, 10.0.0.1, is in a
 // namespace of the test's own. wrap may be nil.
 func onTAP(t *testing.T, wrap func(link.Device) link.Device) (*stack.Host, *taptest.Netns) {
+	return onTAPWith(t, tap.OffloadAuto, wrap)
+}
+
+func onTAPWith(t *testing.T, offload tap.Offload, wrap func(link.Device) link.Device) (*stack.Host, *taptest.Netns) {
 	ns := taptest.Namespace(t)
-	d, err := tap.Open(tap.Config{Name: "t0", Addr: link.Addr{2, 0, 0, 0, 0, 2}, Peer: netip.MustParsePrefix("10.0.0.1/24")})
+	d, err := tap.Open(tap.Config{Name: "t0", Addr: link.Addr{2, 0, 0, 0, 0, 2}, Peer: netip.MustParsePrefix("10.0.0.1/24"), Offload: offload})
 	require.NoError(t, err)
 	var dev link.Device = d
 	if wrap != nil {
@@ -111,9 +115,28 @@ func TestKernelParallelHTTPWithLoss(t *testing.T) {
 	<-served
 }
 
-// A large transfer each way at once on one connection, with loss.
-func TestKernelBulkBothWaysWithLoss(t *testing.T) {
-	h, ns := onTAP(t, lossy)
+// A large transfer each way at once on one connection.
+func TestKernelBulkBothWays(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		offload tap.Offload
+		wrap    func(link.Device) link.Device
+	}{
+		{"offloads", tap.OffloadAuto, nil},
+		{"offloads, loss", tap.OffloadAuto, lossy},
+		{"plain frames", tap.OffloadOff, nil},
+		{"plain frames, loss", tap.OffloadOff, lossy},
+		{"offloads, bit errors", tap.OffloadAuto, func(d link.Device) link.Device {
+			f := fault.Faults{Corrupt: 0.01}
+			return fault.New(d, fault.Config{Rand: random.New(42), In: f, Out: f})
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) { bulkBothWays(t, c.offload, c.wrap) })
+	}
+}
+
+func bulkBothWays(t *testing.T, offload tap.Offload, wrap func(link.Device) link.Device) {
+	h, ns := onTAPWith(t, offload, wrap)
 	l, err := h.Listen("tcp", ":9000")
 	require.NoError(t, err)
 	defer l.Close()
