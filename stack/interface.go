@@ -179,7 +179,7 @@ func (h *Host) RemoveInterface(name string) error {
 }
 
 // maxBatch is how many frames make a batch at most.
-const maxBatch = 16
+const maxBatch = 32
 
 // receiveLoop takes every frame from the device up to the socket, until the
 // device is closed.

@@ -42,9 +42,9 @@ func (c *Conn) input(s *segment, p *link.Packet) bool {
 // deferLocked puts what follows from a segment with data, the acknowledgement
 // and the reader's wake-up, off to the end of the batch, and releases mu. It
 // reports false for what does not bear it: what must be acknowledged at once, and
-// data that fills so much of the window that its sender might have to wait.
+// data that fills half of the receive buffer, so that its sender need not wait.
 func (c *Conn) deferLocked(batch *link.Batch) bool {
-	if !c.state.receivesData() || c.ack.now || c.out.Len() > 0 || c.rcv.nxt.Sub(c.ack.acked) >= c.rcv.limit/4 {
+	if !c.state.receivesData() || c.ack.now || c.out.Len() > 0 || c.rcv.nxt.Sub(c.ack.acked) >= c.rcv.limit/2 {
 		return false
 	}
 	if !c.deferred {

@@ -301,9 +301,11 @@ const maxPieces = 16
 
 func newWrite() *write {
 	w := new(write)
+	// Raw: see newReader. What the kernel does with a frame, its own TCP's
+	// input included, is the longest part, but it does not wait.
 	w.run = func(fd uintptr) {
 		for {
-			_, _, w.errno = unix.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&w.iov[0])), uintptr(w.n))
+			_, _, w.errno = unix.RawSyscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&w.iov[0])), uintptr(w.n))
 			if w.errno != unix.EINTR {
 				return
 			}
