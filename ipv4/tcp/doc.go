@@ -21,6 +21,16 @@
 // The last is a leaf. Users who wait do so on conditions, which testing/synctest
 // sees through, never on the mutex.
 //
+// # Large segments
+//
+// What leaves is up to 64 KiB of whole segments in one packet (link.GSOTCP), which
+// shows the send buffer's chunks; the device, or what is above it, cuts it. One
+// sentSegment stands for all of them until a loss is repaired, segment by segment.
+// What arrives may be as large, and may come in a batch (link.Batch): in-order data
+// is acknowledged and its reader woken once, at the batch's end or when half of the
+// receive buffer has come. Checksums are verified unless the device vouches for
+// them, and never computed here.
+//
 // # Timers
 //
 // A connection has one clock timer, which follows the earliest of its deadlines
