@@ -54,7 +54,7 @@ func (pr *Protocol) deliver(h Header, p *link.Packet) {
 	if h.Protocol != ProtocolTCP {
 		// TCP alone knows what to do with an unfinished packet.
 		if p.GSO != link.GSONone {
-			pr.deliverSegments(h, to, p)
+			pr.deliverSegments(to, p)
 			return
 		}
 		if h.Protocol == ProtocolUDP {
@@ -74,7 +74,7 @@ func (to *Handler) deliver(pr *Protocol, h Header, p *link.Packet) {
 }
 
 // deliverSegments delivers the datagrams of a super-segment one by one.
-func (pr *Protocol) deliverSegments(h Header, to *Handler, p *link.Packet) {
+func (pr *Protocol) deliverSegments(to *Handler, p *link.Packet) {
 	segments, ok := link.Segment(p, 0)
 	if !ok {
 		pr.stats.InHdrErrors.Add(1)
@@ -82,7 +82,7 @@ func (pr *Protocol) deliverSegments(h Header, to *Handler, p *link.Packet) {
 		return
 	}
 	for q := segments.Pop(); q != nil; q = segments.Pop() {
-		h, _ = Parse(q.Bytes())
+		h, _ := Parse(q.Bytes()) // of our own making
 		q.Checksum = link.ChecksumValid
 		to.deliver(pr, h, q)
 	}
