@@ -212,18 +212,9 @@ func needTools(t *testing.T, names ...string) {
 	t.Helper()
 	for _, name := range names {
 		if _, err := exec.LookPath(name); err != nil {
-			skipKernel(t, "this needs "+name+": "+err.Error())
+			taptest.Skip(t, "this needs "+name+": "+err.Error())
 		}
 	}
-}
-
-// skipKernel skips the test, or fails it where taptest's tests would fail.
-func skipKernel(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv(taptest.RequireVariable) == "1" {
-		t.Fatalf("%s (and %s=1)", why, taptest.RequireVariable)
-	}
-	t.Skip(why)
 }
 
 // segment makes br0 in k, a switch with k's own address on it.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tapstack/tapstack/link/linktest"
 	"github.com/tapstack/tapstack/link/tap"
+	"github.com/tapstack/tapstack/link/tap/taptest"
 )
 
 // The addresses of both sides are the same whoever the peer is, so that only
@@ -170,7 +171,7 @@ func needIputilsArping(t *testing.T) {
 	t.Helper()
 	needTools(t, "arping")
 	if out, _ := exec.Command("arping", "-V").CombinedOutput(); !strings.Contains(string(out), "iputils") {
-		skipKernel(t, "this needs the arping of iputils")
+		taptest.Skip(t, "this needs the arping of iputils")
 	}
 }
 
@@ -210,7 +211,7 @@ func habetsArping(t *testing.T) string {
 			return p
 		}
 	}
-	skipKernel(t, fmt.Sprintf("this needs the arping of Thomas Habets, and %s is none; name it in %s", strings.Join(paths, ", "), variable))
+	taptest.Skip(t, fmt.Sprintf("this needs the arping of Thomas Habets, and %s is none; name it in %s", strings.Join(paths, ", "), variable))
 	return ""
 }
 

@@ -9,15 +9,18 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tapstack/tapstack/link/tap/taptest"
 )
 
 // The same words to arping and to the program, at either end of a cable, give
 // the same lines and codes.
 func TestKernelArping(t *testing.T) {
+	t.Parallel() // it mostly waits
 	p := newProgram(t)
 	theirs, err := exec.LookPath("arping")
 	if err != nil {
-		t.Skip("there is no arping here")
+		taptest.Skip(t, "there is no arping here")
 	}
 	host := p.start("--link", "name=t0,mac=02:00:00:00:00:02,addr=10.0.0.2/24,peer=10.0.0.1/24", "--service", "none")
 	p.system("ip link set lo up")

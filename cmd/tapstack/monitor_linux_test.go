@@ -65,6 +65,7 @@ func (w *watcher) upTo(t *testing.T) (list []string) {
 // The same commands and the same frames, at either end of a cable, make ip's
 // monitor and the program's print the same lines.
 func TestKernelMonitorPrintsTheSame(t *testing.T) {
+	t.Parallel() // it mostly waits
 	p := newProgram(t)
 	for _, tool := range []string{"ip", "ping", "arping"} {
 		if _, err := exec.LookPath(tool); err != nil {

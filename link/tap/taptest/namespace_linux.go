@@ -26,7 +26,7 @@ func Namespace(t testing.TB) *Netns {
 	t.Helper()
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
-		skip(t, "no TAP devices here: /dev/net/tun: "+err.Error())
+		Skip(t, "no TAP devices here: /dev/net/tun: "+err.Error())
 	}
 	unix.Close(fd)
 	// The goroutine stays locked for good: its thread, which is in the
@@ -35,7 +35,7 @@ func Namespace(t testing.TB) *Netns {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		if errors.Is(err, unix.EPERM) {
 			runtime.UnlockOSThread()
-			skip(t, "no network namespace: this needs root")
+			Skip(t, "no network namespace: this needs root")
 		}
 		t.Fatalf("unshare: %v", err)
 	}
@@ -77,7 +77,9 @@ func (n *Netns) Do(f func()) {
 	}
 }
 
-func skip(t testing.TB, why string) {
+// Skip skips the test because something it needs is missing, or fails it where
+// RequireVariable asks for that.
+func Skip(t testing.TB, why string) {
 	t.Helper()
 	if os.Getenv(RequireVariable) == "1" {
 		t.Fatalf("%s (and %s=1)", why, RequireVariable)
