@@ -86,8 +86,11 @@ func TestTransfer(t *testing.T) {
 					require.Equal(t, size, r.n)
 					require.Equal(t, first.sum, r.sum)
 				}
+				p.wire.mu.Lock() // late packets are still under way
+				sent, lost := p.wire.sent, p.wire.lost
+				p.wire.mu.Unlock()
 				t.Logf("%v of virtual time; %d packets, %d lost; retransmitted %d, timeouts %d", time.Since(start).Round(time.Millisecond),
-					p.wire.sent, p.wire.lost, p.a.Stats()["TcpRetransSegs"]+p.b.Stats()["TcpRetransSegs"],
+					sent, lost, p.a.Stats()["TcpRetransSegs"]+p.b.Stats()["TcpRetransSegs"],
 					p.a.Stats()["TcpExtTCPTimeouts"]+p.b.Stats()["TcpExtTCPTimeouts"])
 				require.NoError(t, client.Close())
 				require.NoError(t, server.Close())
