@@ -295,6 +295,6 @@ func TestHostsOnTAPsLeaveNothing(t *testing.T) {
 		once()
 	}
 	require.Zero(t, sockets())
-	require.Equal(t, f, files())
+	require.LessOrEqual(t, files(), f) // fewer, when another test's are closed meanwhile
 	require.LessOrEqual(t, runtime.NumGoroutine(), g)
 }

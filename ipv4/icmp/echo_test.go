@@ -23,7 +23,9 @@ func (h *testHost) pong(after time.Duration) {
 	h.answer = func(p *link.Packet) {
 		b := append([]byte(nil), p.Bytes()...)
 		p.Release()
+		h.pongs.Add(1)
 		time.AfterFunc(after, func() {
+			defer h.pongs.Done()
 			ih, _ := ipv4.Parse(b)
 			m := b[ih.Len():]
 			m[0] = TypeEchoReply

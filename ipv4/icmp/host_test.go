@@ -2,6 +2,7 @@ package icmp
 
 import (
 	"net/netip"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,6 +26,7 @@ type testHost struct {
 	sent   []message
 	// answer, if set, takes what t0 and t1 send instead.
 	answer func(p *link.Packet)
+	pongs  sync.WaitGroup // that are under way
 }
 
 // message is an ICMP message that was sent.
@@ -82,6 +84,7 @@ func newTestHost(t testing.TB) *testHost {
 	h.t1 = add(ipv4.InterfaceConfig{Index: 3, Name: "t1", MTU: 1500, Neighbours: out(3)}, "10.0.1.2/24")
 	ip.SetForwarding(true)
 	t.Cleanup(func() {
+		h.pongs.Wait()
 		h.Close()
 		ip.Close()
 		require.Zero(t, link.LivePackets(), "packets left over")
