@@ -107,7 +107,7 @@ func (p *program) system(line string) string {
 	f := strings.Fields(line)
 	path, err := exec.LookPath(f[0])
 	if err != nil {
-		p.t.Skipf("there is no %s here", f[0])
+		taptest.Skip(p.t, "there is no "+f[0]+" here")
 	}
 	out, err := exec.Command(path, f[1:]...).CombinedOutput()
 	require.NoError(p.t, err, "%s: %s", line, out)

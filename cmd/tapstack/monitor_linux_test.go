@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tapstack/tapstack/link/tap/taptest"
 )
 
 // watcher collects the lines of a monitor.
@@ -69,7 +71,7 @@ func TestKernelMonitorPrintsTheSame(t *testing.T) {
 	p := newProgram(t)
 	for _, tool := range []string{"ip", "ping", "arping"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("there is no %s here", tool)
+			taptest.Skip(t, "there is no "+tool+" here")
 		}
 	}
 	host := p.start("--link", "name=t0,mac=02:00:00:00:00:02,addr=10.0.0.2/24,peer=10.0.0.1/24", "--service", "none")
