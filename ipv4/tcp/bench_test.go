@@ -8,6 +8,7 @@ import (
 
 	"github.com/tapstack/tapstack/ipv4"
 	"github.com/tapstack/tapstack/link"
+	"github.com/tapstack/tapstack/link/linktest"
 	"github.com/tapstack/tapstack/stack/random"
 )
 
@@ -40,7 +41,7 @@ func directPair(tb testing.TB, sc SocketConfig) (client, server *Conn) {
 }
 
 func TestNoAllocs(t *testing.T) {
-	if raceEnabled {
+	if linktest.Race() {
 		t.Skip("the race detector makes pools allocate")
 	}
 	client, server := directPair(t, SocketConfig{})

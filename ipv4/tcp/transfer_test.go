@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tapstack/tapstack/link"
+	"github.com/tapstack/tapstack/link/linktest"
 	"github.com/tapstack/tapstack/stack/random"
 )
 
@@ -51,7 +52,7 @@ func TestTransfer(t *testing.T) {
 				defer p.close(t)
 				client, server := p.connect(t, SocketConfig{})
 				size := int64(4 << 20)
-				if raceEnabled {
+				if linktest.Race() {
 					size = 1 << 20
 				}
 				start := time.Now()
