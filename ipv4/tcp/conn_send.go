@@ -63,7 +63,7 @@ func (c *Conn) retransmitLocked(now time.Time) {
 
 // dataLen returns how many octets of x are data.
 func (c *Conn) dataLen(x *sentSegment) int {
-	start := maxSeq(x.start, c.snd.iss+1)
+	start := maxSeq(x.start, c.snd.first()) // a SYN is no data
 	return max(minSeq(x.end, c.snd.end()).Sub(start), 0)
 }
 

@@ -84,12 +84,14 @@ func (s *sender) inFlight() int { return s.nxt.Sub(s.una) }
 // usable returns how many octets the peer's window still takes.
 func (s *sender) usable() int { return s.una.Add(s.wnd).Sub(s.nxt) }
 
+// first returns the sequence number of the first octet in the buffer. The
+// initial sequence number says nothing about the order of others: it is 2^31
+// octets behind soon, which is the same as ahead.
+func (s *sender) first() Seq { return s.iss + 1 + Seq(uint32(s.buf.start)) }
+
 // offset returns the place in the stream of the octet numbered seq, which is
 // in the buffer.
-func (s *sender) offset(seq Seq) uint64 {
-	base := s.iss + 1 + Seq(uint32(s.buf.start))
-	return s.buf.start + uint64(seq-base)
-}
+func (s *sender) offset(seq Seq) uint64 { return s.buf.start + uint64(seq-s.first()) }
 
 // maxBurst is the most payload of a super-segment: what fits an IPv4 packet with
 // all options of TCP.
@@ -161,9 +163,9 @@ func (s *sender) segments(n int) int { return max((n+s.mss-1)/max(s.mss, 1), 1) 
 // twice (Karn's rule, RFC 6298 section 3).
 func (s *sender) acked(l *loss, ack Seq) (segments int, sample sentSegment, sampled bool) {
 	s.una, sampled = ack, true
-	dataEnd := minSeq(ack, s.end())
-	if data := s.iss + 1; data.Less(dataEnd) {
-		s.buf.discard(s.offset(dataEnd))
+	s.small = maxSeq(s.small, ack) // far behind it would seem ahead
+	if end := minSeq(ack, s.end()); s.first().Less(end) {
+		s.buf.discard(s.offset(end))
 	}
 	for s.sent.n > 0 {
 		x := s.sent.at(0)

@@ -141,3 +141,33 @@ func TestSenderCorked(t *testing.T) {
 	require.True(t, ok, "but it does not wait for nothing")
 	require.Equal(t, 500, n)
 }
+
+// Sequence numbers are circular (RFC 9293 section 3.4): nothing may depend on
+// how far the stream is from its start.
+func TestSenderFarFromItsStart(t *testing.T) {
+	var s sender
+	var l loss
+	s.start(0xffffff00)
+	s.una, s.nxt, s.small = s.iss+1, s.iss+1, s.iss+1
+	s.mss, s.wnd, s.maxWnd = 1000, 1<<20, 1<<20
+	const step = 1 << 29
+	for sent := uint64(0); sent < 5<<30; sent += step {
+		s.buf.write(make([]byte, 1500))
+		n, _, ok := s.next(true, 0, 1<<20)
+		require.True(t, ok, "after %d", sent)
+		require.Equal(t, 1000, n)
+		s.nxt = s.nxt.Add(n)
+		s.small = s.nxt // as if Nagle had to look after it
+		s.sent.push(sentSegment{start: s.una, end: s.nxt, sent: 1})
+		s.acked(&l, s.nxt)
+		n, _, ok = s.next(true, 0, 1<<20)
+		require.True(t, ok, "after %d a short segment with nothing in flight", sent)
+		require.Equal(t, 500, n)
+		require.Equal(t, 500, s.buf.len(), "after %d", sent)
+		// The same, step octets later.
+		s.buf.discard(s.buf.end)
+		s.buf.start, s.buf.end = sent+step, sent+step
+		s.nxt = s.iss.Add(1 + int(s.buf.start))
+		s.acked(&l, s.nxt)
+	}
+}

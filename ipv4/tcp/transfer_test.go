@@ -209,3 +209,41 @@ func TestManyConnections(t *testing.T) {
 		require.Zero(t, link.LivePackets())
 	})
 }
+
+// A connection goes on after any number of octets, lost ones included.
+func TestTransferBeyondSequenceSpace(t *testing.T) {
+	for _, before := range []uint64{1<<31 - 300_000, 1 << 31, 3 << 30, 1<<32 - 300_000, 1 << 33} {
+		t.Run(fmt.Sprintf("after %d bytes", before), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newTestPair(t, faults{delay: time.Millisecond, loss: 0.01}, 1, Config{})
+				defer p.close(t)
+				client, server := p.connect(t, SocketConfig{})
+				time.Sleep(time.Second) // nothing is in flight
+				client.mu.Lock()
+				s := &client.snd
+				s.buf.start, s.buf.end = before, before
+				s.nxt = s.iss.Add(1 + int(before))
+				s.acked(&client.loss, s.nxt)
+				client.loss.acked(&s.sent, s.una, 0, 0, &client.win)
+				client.mu.Unlock()
+				server.mu.Lock()
+				r := &server.rcv
+				r.edge = r.edge.Add(int(before))
+				r.nxt = r.nxt.Add(int(before))
+				server.ack.acked, server.snd.wl1 = r.nxt, r.nxt
+				server.mu.Unlock()
+				const size = 1 << 20
+				go func() {
+					_, _ = io.Copy(client, pattern(7, size))
+					_ = client.CloseWrite()
+				}()
+				h, want := sha256.New(), sha256.New()
+				n, err := io.Copy(h, server)
+				require.NoError(t, err)
+				require.EqualValues(t, size, n)
+				_, _ = io.Copy(want, pattern(7, size))
+				require.Equal(t, want.Sum(nil), h.Sum(nil))
+			})
+		})
+	}
+}
