@@ -14,6 +14,9 @@ const (
 	MaxPayload = ipv4.MaxPacketLen - ipv4.HeaderLen - HeaderLen // 65507
 )
 
+// checksumOffset is where the checksum is in a header.
+const checksumOffset = 6
+
 // Errors of Parse.
 var (
 	ErrTruncated = errors.New("udp: datagram shorter than its header")

@@ -110,6 +110,13 @@ func (h *testHost) note(index int, p *link.Packet) {
 	}
 	u, err := Parse(p.Bytes()[ih.Len():])
 	require.NoError(h.t, err)
+	if !ih.MF {
+		require.Equal(h.t, link.ChecksumPartial, p.Checksum, "left to the device")
+		q := p.Copy()
+		q.CompleteChecksum()
+		require.True(h.t, ValidChecksum(q.Bytes()[ih.Len():], ih.Src, ih.Dst))
+		q.Release()
+	}
 	if len(h.sent) < 1000 {
 		h.sent = append(h.sent, sentPacket{index, ih, u, string(p.Bytes()[ih.Len()+HeaderLen:]), p.Confirm})
 	}

@@ -112,9 +112,12 @@ func (c *Conn) send(b []byte, to netip.AddrPort, o SendOptions) error {
 	}
 	p := link.NewPacket(HeaderLen + len(b))
 	d := p.Bytes()
-	Header{SrcPort: c.laddr.Port(), DstPort: to.Port(), Length: len(d)}.Put(d)
 	copy(d[HeaderLen:], b)
-	SetChecksum(d, path.Src, dst)
+	// The checksum is left to the device, or to what makes up for one that
+	// computes none.
+	sum := ipv4.PseudoHeaderSum(path.Src, dst, ipv4.ProtocolUDP, len(d))
+	Header{SrcPort: c.laddr.Port(), DstPort: to.Port(), Length: len(d), Checksum: sum}.Put(d)
+	p.SetPartialChecksum(checksumOffset)
 	p.Confirm = o.Confirm
 	return c.sent(c.pr.ip.OutputBy(path, p, s), to, path, opts)
 }

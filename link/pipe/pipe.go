@@ -38,7 +38,8 @@ type Device struct {
 	// send takes a frame to whoever is on the other side.
 	send func(p *link.Packet) error
 	// detach ends what others hold of the device; nil when nothing does.
-	detach func()
+	detach   func()
+	features link.Features
 }
 
 // New returns the two ends of a cable. When one end is closed, what the other
@@ -55,9 +56,12 @@ func New(c Config) (a, b *Device) {
 }
 
 // Loopback returns a device that reads what it writes, with no address and an
-// MTU of LoopbackMTU.
+// MTU of LoopbackMTU. As Linux's lo it takes packets in any state, and they come
+// back as they are: what never leaves the host needs no checksum and no
+// segmentation.
 func Loopback() *Device {
 	d := newDevice(link.Addr{}, LoopbackMTU, 0)
+	d.features = link.ScatterGather | link.ChecksumOffload | link.TCPSegmentation | link.UDPSegmentation
 	d.send = d.rx.Write
 	return d
 }
@@ -98,6 +102,10 @@ func (d *Device) Addr() link.Addr { return d.addr }
 
 // MTU returns the longest network-layer packet in bytes.
 func (d *Device) MTU() int { return d.mtu }
+
+// Features returns what the device does for the stack (link.Offloader): the
+// loopback everything, others nothing.
+func (d *Device) Features() link.Features { return d.features }
 
 // Missed returns how many frames found d's receive queue full.
 func (d *Device) Missed() uint64 { return d.rx.Missed() }
