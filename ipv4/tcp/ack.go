@@ -21,13 +21,13 @@ type acker struct {
 	quick    int  // ACKs still to be sent without delay
 	pingpong bool // the user answers what it reads: wait for the answer
 	ato      time.Duration
-	last     time.Time // when data arrived
+	last     moment // when data arrived
 }
 
 // received takes note that data has arrived.
-func (a *acker) received(now time.Time, rto time.Duration) {
+func (a *acker) received(now moment, rto time.Duration) {
 	a.wanted = true
-	gap := now.Sub(a.last)
+	gap := now.sub(a.last)
 	a.last = now
 	switch {
 	case a.ato == 0: // the first data
@@ -64,8 +64,8 @@ func (a *acker) sent(nxt Seq) {
 
 // sentData takes note that the user sent something: soon after data arrived,
 // it is a conversation.
-func (a *acker) sentData(now time.Time) {
-	if a.ato > 0 && now.Sub(a.last) < a.ato {
+func (a *acker) sentData(now moment) {
+	if a.ato > 0 && now.sub(a.last) < a.ato {
 		a.pingpong = true
 	}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 func TestAcker(t *testing.T) {
-	now := time.Unix(1000, 0)
+	now := moment(1000 * time.Second)
 	var a acker
 	require.False(t, a.due(100, 10), "nothing received")
 	a.received(now, time.Second)
@@ -16,7 +16,7 @@ func TestAcker(t *testing.T) {
 	for range quickAcks {
 		a.sent(1)
 	}
-	a.received(now.Add(ms), time.Second)
+	a.received(now+moment(ms), time.Second)
 	require.False(t, a.due(1001, 1000), "one full segment")
 	require.True(t, a.due(1002, 1000), "more than that")
 	require.Equal(t, delackMin, a.delay())
@@ -24,9 +24,9 @@ func TestAcker(t *testing.T) {
 	require.True(t, a.due(2, 1000))
 	a.sent(2)
 	require.Equal(t, 2*delackMin, a.delay(), "the delay grows when it was for nothing")
-	a.received(now.Add(10*time.Second), time.Second)
+	a.received(now+moment(10*time.Second), time.Second)
 	require.True(t, a.due(3, 1000), "quick again after a pause")
-	a.sentData(now.Add(10*time.Second + ms))
+	a.sentData(now + moment(10*time.Second+ms))
 	require.False(t, a.due(3, 1000), "a conversation")
 	a.late(time.Second)
 	require.False(t, a.pingpong)

@@ -3,6 +3,7 @@ package tcp
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -102,6 +103,16 @@ func BenchmarkRoundTrip(b *testing.B) {
 		server.Read(buf)
 		server.Write(buf)
 		client.Read(buf)
+	}
+}
+
+// BenchmarkSetReadDeadline is what net/http and crypto/tls do before every Read.
+func BenchmarkSetReadDeadline(b *testing.B) {
+	client, _ := directPair(b, SocketConfig{})
+	at := time.Now().Add(time.Hour)
+	b.ReportAllocs()
+	for b.Loop() {
+		client.SetReadDeadline(at)
 	}
 }
 

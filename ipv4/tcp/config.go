@@ -86,6 +86,16 @@ type SocketConfig struct {
 	Backlog      int // of a listener; default Config.MaxBacklog
 }
 
+// socketConfig returns sc with the defaults, to be shared by the connections that
+// begin with it and never changed.
+func (pr *Protocol) socketConfig(sc SocketConfig) *SocketConfig {
+	if sc == (SocketConfig{}) && pr.plain != nil {
+		return pr.plain
+	}
+	sc.KeepAlive = keepAlive(sc.KeepAlive)
+	return &sc
+}
+
 // keepAlive fills in Linux's defaults for what is not positive.
 func keepAlive(k net.KeepAliveConfig) net.KeepAliveConfig {
 	if k.Idle <= 0 {

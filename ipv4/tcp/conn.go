@@ -16,14 +16,12 @@ import (
 type Conn struct {
 	pr     *Protocol
 	key    tuple
-	src    netip.Addr // key's addresses, as lower layers want them
-	dst    netip.Addr
-	config SocketConfig
-	parent *Listener // until the connection is accepted; guarded by mu
+	config *SocketConfig // shared, see configureLocked
+	parent *Listener     // until the connection is accepted; guarded by mu
 
 	mu       sync.Mutex
-	readable sync.Cond // data, end of stream, an error, a deadline; also the end of connecting
-	writable sync.Cond
+	readable waiters // data, end of stream, an error, a deadline; also the end of connecting
+	writable waiters
 
 	state   State
 	err     error         // why the connection ended early
@@ -45,23 +43,23 @@ type Conn struct {
 
 	timers  timers
 	timer   clock.Timer
-	armedAt time.Time // what timer is set to; zero when it is not running
+	armedAt moment // what timer is set to; 0 when it is not running
 
 	scaling     bool // window scaling was negotiated
 	synRetrans  int
 	userTimeout time.Duration // TCP_USER_TIMEOUT, 0: off
-	stalledAt   time.Time     // since when nothing has got through, while retries > 0
+	stalledAt   moment        // since when nothing has got through, while retries > 0
 	writing     bool          // a Write is under way
 
 	force     bool // the next retransmission ignores the congestion window
 	retries   int  // timeouts since the last progress
 	probes    int  // zero-window or keepalive probes without an answer
 	reno      reno
-	lastSent  time.Time // of data
-	lastHeard time.Time // of anything acceptable
-	lastOOW   time.Time // of an answer to an unacceptable segment
+	lastSent  moment // of data
+	lastHeard moment // of anything acceptable
+	lastOOW   moment // of an answer to an unacceptable segment
 
-	readDeadline, writeDeadline deadline
+	readBy, writeBy moment // deadlines, 0: none
 
 	wakeReader, wakeWriter bool // when mu is released
 	deferred               bool // in a batch, which will flush the connection
@@ -83,27 +81,25 @@ const minPMTU = 552
 const maxMSS = ipv4.MaxPacketLen - 40
 
 // newConn returns a closed connection for k over a path that carries mtu bytes.
-func (pr *Protocol) newConn(k tuple, sc SocketConfig, mtu int, now time.Time) *Conn {
-	if sc.ReceiveBuffer <= 0 {
-		sc.ReceiveBuffer = pr.config.ReceiveBuffer
-	}
-	fixed := sc.SendBuffer > 0
-	if !fixed {
-		sc.SendBuffer = pr.config.SendBuffer
-	}
-	sc.KeepAlive = keepAlive(sc.KeepAlive)
-	c := &Conn{pr: pr, key: k, src: netip.AddrFrom4(k.laddr), dst: netip.AddrFrom4(k.raddr), config: sc, linger: -1}
-	c.readable.L, c.writable.L = &c.mu, &c.mu
-	c.readDeadline.wake, c.writeDeadline.wake = &c.readable, &c.writable
+func (pr *Protocol) newConn(k tuple, sc *SocketConfig, mtu int, now time.Time) *Conn {
+	c := &Conn{pr: pr, key: k, config: sc, linger: -1}
+	c.timers.epoch = &pr.epoch
 	c.snd.pmtu = mtu
-	c.snd.limit, c.snd.fixed = max(sc.SendBuffer, minBuffer), fixed
-	c.rcv.limit = min(max(sc.ReceiveBuffer, minBuffer), max(pr.config.MaxReceiveBuffer, minBuffer))
+	send, receive := sc.SendBuffer, sc.ReceiveBuffer
+	if c.snd.fixed = send > 0; !c.snd.fixed {
+		send = pr.config.SendBuffer
+	}
+	if receive <= 0 {
+		receive = pr.config.ReceiveBuffer
+	}
+	c.snd.limit = max(send, minBuffer)
+	c.rcv.limit = min(max(receive, minBuffer), max(pr.config.MaxReceiveBuffer, minBuffer))
 	if !sc.NoScaling {
 		c.rcv.scale = scaleFor(max(c.rcv.limit, pr.config.MaxReceiveBuffer))
 	}
-	c.ts.epoch, c.ts.offset = pr.epoch, pr.secret.timestampOffset(k.laddr, k.raddr)
+	c.ts.epoch, c.ts.offset = &pr.epoch, pr.secret.timestampOffset(k.laddr, k.raddr)
 	c.cc = &c.reno
-	c.lastHeard = now
+	c.lastHeard = c.moment(now)
 	return c
 }
 
@@ -148,21 +144,33 @@ func (c *Conn) unlock() {
 // That is once for everything that happened under the lock, and after it, so
 // that nobody wakes up only to wait for the lock.
 func (c *Conn) releaseLocked() {
-	read, write := c.wakeReader, c.wakeWriter
+	var read, write *sync.Cond
+	if c.wakeReader && c.readable.n > 0 {
+		read = c.readable.cond
+	}
+	if c.wakeWriter && c.writable.n > 0 {
+		write = c.writable.cond
+	}
 	c.wakeReader, c.wakeWriter = false, false
 	c.mu.Unlock()
-	if read {
-		c.readable.Broadcast()
+	if read != nil {
+		read.Broadcast()
 	}
-	if write {
-		c.writable.Broadcast()
+	if write != nil {
+		write.Broadcast()
 	}
 }
 
 func (c *Conn) now() time.Time { return c.pr.config.Clock.Now() }
 
+func (c *Conn) moment(now time.Time) moment { return momentOf(now, c.pr.epoch) }
+
+// src and dst are the addresses as lower layers want them.
+func (c *Conn) src() netip.Addr { return netip.AddrFrom4(c.key.laddr) }
+func (c *Conn) dst() netip.Addr { return netip.AddrFrom4(c.key.raddr) }
+
 func (c *Conn) sendParamsLocked() ipv4.Send {
-	return ipv4.Send{Src: c.src, Dst: c.dst, Protocol: ipv4.ProtocolTCP, TTL: c.config.TTL, TOS: c.config.TOS,
+	return ipv4.Send{Src: c.src(), Dst: c.dst(), Protocol: ipv4.ProtocolTCP, TTL: c.config.TTL, TOS: c.config.TOS,
 		DF: !c.noDF, Interface: c.config.Interface}
 }
 
@@ -170,11 +178,11 @@ func (c *Conn) sendParamsLocked() ipv4.Send {
 // earlier times only; when it fires too soon, it is set again.
 func (c *Conn) armLocked() {
 	e := c.timers.earliest()
-	if e.IsZero() || !c.armedAt.IsZero() && !e.Before(c.armedAt) {
+	if e == 0 || c.armedAt != 0 && e >= c.armedAt {
 		return
 	}
 	c.armedAt = e
-	d := e.Sub(c.now())
+	d := e.sub(c.moment(c.now()))
 	if c.timer == nil {
 		c.timer = c.pr.config.Clock.AfterFunc(d, c.expire)
 	} else {
@@ -192,8 +200,8 @@ func (c *Conn) setStateLocked(s State) {
 		}
 	}
 	c.state = s
-	c.readable.Broadcast()
-	c.writable.Broadcast()
+	c.readable.wakeLocked()
+	c.writable.wakeLocked()
 }
 
 // endLocked brings the connection to CLOSED for the reason err, nil when it
@@ -212,10 +220,10 @@ func (c *Conn) endLocked(err error) {
 
 // detachLocked gives up everything but what the user may still read.
 func (c *Conn) detachLocked() {
-	c.timers = timers{}
+	c.timers.clearAll()
 	if c.timer != nil {
 		c.timer.Stop()
-		c.armedAt = time.Time{}
+		c.timer, c.armedAt = nil, 0
 	}
 	c.rcv.ofo.release()
 	if c.closed {
@@ -258,7 +266,7 @@ func (c *Conn) establishedLocked(now time.Time) {
 	c.rto.backoff = 0
 	c.win.start(c.snd.mss, c.synRetrans > 1)
 	c.loss.recover = c.snd.iss
-	c.lastSent = now
+	c.lastSent = c.moment(now)
 	c.confirm = true
 	c.setStateLocked(Established)
 	c.keepaliveLocked(now)

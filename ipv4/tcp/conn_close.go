@@ -25,10 +25,8 @@ func (c *Conn) Close() error {
 func (c *Conn) closeLocked(now time.Time) {
 	unread := c.rcv.queue.bytes > 0
 	c.closed = true
-	c.readDeadline.stopLocked()
-	c.writeDeadline.stopLocked()
-	c.readable.Broadcast()
-	c.writable.Broadcast()
+	c.readable.wakeLocked()
+	c.writable.wakeLocked()
 	switch {
 	case c.state == Closed || c.state == TimeWait:
 	case c.state == SynSent:
@@ -94,7 +92,7 @@ func (c *Conn) CloseRead() error {
 		return c.opError("close", "shutdown", syscall.ENOTCONN)
 	}
 	c.readEnd = true
-	c.readable.Broadcast()
+	c.readable.wakeLocked()
 	return nil
 }
 

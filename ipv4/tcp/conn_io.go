@@ -49,7 +49,7 @@ func (c *Conn) waitReadableLocked(poll bool) error {
 		switch {
 		case c.closed:
 			return net.ErrClosed
-		case c.readDeadline.expired:
+		case c.passed(c.readBy):
 			return os.ErrDeadlineExceeded
 		case poll || c.rcv.queue.bytes > 0:
 			return nil
@@ -61,7 +61,7 @@ func (c *Conn) waitReadableLocked(poll bool) error {
 		case c.readEnd || c.state == Closed:
 			return io.EOF
 		}
-		c.readable.Wait()
+		c.waitLocked(&c.readable, c.readBy)
 	}
 }
 
@@ -99,13 +99,13 @@ func (c *Conn) writeLocked(b []byte) (n int, err error) {
 		if err := c.writeErrorLocked(); err != nil {
 			return 0, err
 		}
-		c.writable.Wait()
+		c.waitLocked(&c.writable, c.writeBy)
 	}
 	c.writing = true
 	defer func() {
 		c.writing = false
 		c.uncorkLocked()
-		c.writable.Broadcast()
+		c.writable.wakeLocked()
 	}()
 	for {
 		if err := c.writeErrorLocked(); err != nil {
@@ -122,7 +122,7 @@ func (c *Conn) writeLocked(b []byte) (n int, err error) {
 				c.lock()
 				continue
 			}
-			c.writable.Wait()
+			c.waitLocked(&c.writable, c.writeBy)
 			continue
 		}
 		k := min(room, len(b), writeSlice)
@@ -152,7 +152,7 @@ func (c *Conn) writeErrorLocked() error {
 	switch {
 	case c.closed:
 		return net.ErrClosed
-	case c.writeDeadline.expired:
+	case c.passed(c.writeBy):
 		return os.ErrDeadlineExceeded
 	case c.err != nil && !c.told:
 		c.told = true
@@ -172,21 +172,6 @@ func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadline(t, true
 
 // SetWriteDeadline sets the deadline of Write.
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadline(t, false, true) }
-
-func (c *Conn) setDeadline(t time.Time, read, write bool) error {
-	c.lock()
-	defer c.unlock()
-	if c.closed {
-		return c.opError("set", "setdeadline", net.ErrClosed)
-	}
-	if read {
-		c.readDeadline.setLocked(c.pr.config.Clock, t)
-	}
-	if write {
-		c.writeDeadline.setLocked(c.pr.config.Clock, t)
-	}
-	return nil
-}
 
 // ReadFrom writes everything that r has (io.ReaderFrom).
 func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {

@@ -186,7 +186,7 @@ func (c *Conn) synchronizedLocked(now time.Time, s *segment, p *link.Packet) *li
 	if s.Flags&ACK == 0 {
 		return c.drop(p, link.TCPFlags)
 	}
-	c.lastHeard = now
+	c.lastHeard = c.moment(now)
 	if c.ts.ok && s.Options.HasTimestamps {
 		c.ts.note(&s.Options, s.Seq, c.ack.acked, now)
 	}
@@ -223,11 +223,12 @@ func (c *Conn) synchronizedLocked(now time.Time, s *segment, p *link.Packet) *li
 // rateLimited reports whether an answer to an unacceptable segment would be one
 // too many, and counts it under skipped then.
 func (c *Conn) rateLimited(now time.Time, skipped counter) bool {
-	if !c.lastOOW.IsZero() && now.Sub(c.lastOOW) < invalidRateLimit {
+	at := c.moment(now)
+	if c.lastOOW != 0 && at.sub(c.lastOOW) < invalidRateLimit {
 		c.pr.stats.add(skipped)
 		return true
 	}
-	c.lastOOW = now
+	c.lastOOW = at
 	return false
 }
 
@@ -375,7 +376,7 @@ func (c *Conn) textLocked(now time.Time, s *segment, p *link.Packet) *link.Packe
 		} else {
 			c.rcv.observe(s.n)
 		}
-		c.ack.received(now, c.rto.current())
+		c.ack.received(c.moment(now), c.rto.current())
 		var gone bool
 		if p, fin, gone = c.storeLocked(s, p, fin); gone {
 			return nil

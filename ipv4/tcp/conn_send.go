@@ -92,7 +92,7 @@ func (c *Conn) sendDataLocked(now time.Time) {
 	if c.snd.unsent() == 0 && !c.snd.finPending() {
 		return
 	}
-	if c.snd.inFlight() == 0 && now.Sub(c.lastSent) > c.rto.current() {
+	if c.snd.inFlight() == 0 && c.moment(now).sub(c.lastSent) > c.rto.current() {
 		c.win.restart()
 	}
 	for {
@@ -133,8 +133,8 @@ func (c *Conn) sendNewLocked(now time.Time, n int, fin bool) {
 	c.snd.sent.push(sentSegment{start: seq, end: c.snd.nxt, at: now.Sub(c.pr.epoch), sent: 1})
 	if n > 0 {
 		c.pr.stats.addN(origDataSent, c.snd.segments(n))
-		c.lastSent = now
-		c.ack.sentData(now)
+		c.lastSent = c.moment(now)
+		c.ack.sentData(c.lastSent)
 	}
 	c.emitLocked(now, seq, n, flags)
 	c.timers.clear(timerPersist)
@@ -178,7 +178,7 @@ func (c *Conn) emitLocked(now time.Time, seq Seq, n int, flags Flags) {
 
 // queuePacketLocked completes p and queues it for transmission.
 func (c *Conn) queuePacketLocked(h *Header, p *link.Packet) {
-	seal(h, p, c.src, c.dst)
+	seal(h, p, c.src(), c.dst())
 	// Evidence that the next hop works goes with the next packet that is sent.
 	p.Confirm, c.confirm = c.confirm, false
 	n := 1
@@ -268,7 +268,7 @@ func (c *Conn) outputFailedLocked(err error) {
 		}
 	case syscall.EMSGSIZE:
 		// The interface's MTU fell.
-		if path, err := c.pr.ip.OutputPath(c.dst, c.src, c.config.Interface); err == nil {
+		if path, err := c.pr.ip.OutputPath(c.dst(), c.src(), c.config.Interface); err == nil {
 			c.setPMTULocked(c.now(), path.MTU)
 		}
 	}

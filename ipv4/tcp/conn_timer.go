@@ -9,7 +9,7 @@ import (
 func (c *Conn) expire() {
 	now := c.now()
 	c.lock()
-	c.armedAt = time.Time{}
+	c.armedAt = 0
 	if c.timers.due(timerDelack, now) && c.ack.wanted {
 		c.pr.stats.add(delayedACKs)
 		c.ack.late(c.rto.current())
@@ -23,6 +23,10 @@ func (c *Conn) expire() {
 	if c.timers.due(timerKeepalive, now) {
 		c.keepaliveProbeLocked(now)
 	}
+	if c.timers.due(timerUser, now) {
+		// Those who wait look at the time themselves; it may not be theirs.
+		c.wakeReader, c.wakeWriter = true, true
+	}
 	if c.timers.due(timerOrphan, now) {
 		if c.state != FinWait2 {
 			c.pr.stats.add(abortOnLinger)
@@ -33,7 +37,25 @@ func (c *Conn) expire() {
 	if c.state != Closed && c.state != TimeWait {
 		c.outputLocked(now)
 	}
+	c.shedLocked()
 	c.unlock()
+}
+
+// shedLocked gives up what a connection needs only while it is busy, when no
+// timer stands for anything under way: the clock timer fires soon after the last
+// exchange, so that this is where a connection becomes idle.
+func (c *Conn) shedLocked() {
+	if c.timers.armed(timerRTO) || c.timers.armed(timerPersist) || c.timers.armed(timerDelack) {
+		return
+	}
+	c.snd.sent.shed()
+	c.snd.buf.shed()
+	c.rcv.queue.shed()
+	c.readable.shed()
+	c.writable.shed()
+	if c.timers.earliest() == 0 {
+		c.timer = nil
+	}
 }
 
 // retransmissionTimeoutLocked is RFC 6298 (5.4) to (5.6).
@@ -42,9 +64,9 @@ func (c *Conn) retransmissionTimeoutLocked(now time.Time) {
 		return
 	}
 	if c.retries == 0 {
-		c.stalledAt = c.pr.epoch.Add(c.snd.sent.at(0).at)
+		c.stalledAt = moment(c.snd.sent.at(0).at)
 	}
-	if c.retries >= c.retryLimit() || c.userTimeout > 0 && now.Sub(c.stalledAt) >= c.userTimeout {
+	if c.retries >= c.retryLimit() || c.userTimeout > 0 && c.moment(now).sub(c.stalledAt) >= c.userTimeout {
 		c.timedOutLocked(now)
 		return
 	}
@@ -66,10 +88,10 @@ func (c *Conn) retransmissionTimeoutLocked(now time.Time) {
 		c.loss.timeout(&c.snd.sent, c.snd.una, c.snd.nxt, &c.win, c.cc, now)
 	}
 	at := now.Add(c.rto.current())
-	if c.userTimeout > 0 && c.stalledAt.Add(c.userTimeout).Before(at) {
-		at = c.stalledAt.Add(c.userTimeout)
-	}
 	c.timers.set(timerRTO, at)
+	if c.userTimeout > 0 {
+		c.timers.notAfter(timerRTO, c.stalledAt+moment(c.userTimeout))
+	}
 }
 
 // retryLimit returns how many timeouts in a row the state allows.
@@ -107,9 +129,9 @@ func (c *Conn) persistLocked(now time.Time) {
 		return
 	}
 	if c.probes == 0 {
-		c.stalledAt = now
+		c.stalledAt = c.moment(now)
 	}
-	if c.probes >= c.retryLimit() || c.userTimeout > 0 && now.Sub(c.stalledAt) >= c.userTimeout {
+	if c.probes >= c.retryLimit() || c.userTimeout > 0 && c.moment(now).sub(c.stalledAt) >= c.userTimeout {
 		c.timedOutLocked(now)
 		return
 	}
@@ -137,7 +159,7 @@ func (c *Conn) keepaliveLocked(now time.Time) {
 		c.timers.clear(timerKeepalive)
 		return
 	}
-	c.timers.set(timerKeepalive, maxTime(now, c.lastHeard.Add(k.Idle)))
+	c.timers.set(timerKeepalive, maxTime(now, c.lastHeard.time(c.pr.epoch).Add(k.Idle)))
 }
 
 func (c *Conn) keepaliveProbeLocked(now time.Time) {
@@ -145,12 +167,12 @@ func (c *Conn) keepaliveProbeLocked(now time.Time) {
 	if !k.Enable || !c.state.synchronized() || c.state == TimeWait {
 		return
 	}
-	idle := now.Sub(c.lastHeard)
+	idle := c.moment(now).sub(c.lastHeard)
 	switch {
 	case c.snd.inFlight() > 0 || c.snd.unsent() > 0:
 		c.timers.set(timerKeepalive, now.Add(k.Idle)) // retransmission knows better
 	case idle < k.Idle:
-		c.timers.set(timerKeepalive, c.lastHeard.Add(k.Idle))
+		c.timers.set(timerKeepalive, now.Add(k.Idle-idle))
 	case c.probes >= k.Count || c.userTimeout > 0 && idle >= c.userTimeout && c.probes > 0:
 		c.pr.stats.add(abortOnTimeout)
 		c.abortLocked(now, syscall.ETIMEDOUT)

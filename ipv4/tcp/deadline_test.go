@@ -77,14 +77,96 @@ func TestDeadlines(t *testing.T) {
 			require.ErrorIs(tc.t, <-errs, net.ErrClosed)
 		}
 	})
-	bubble(t, "no call makes a timer", Config{}, func(tc *testConn) {
+	bubble(t, "past at once, whatever waits to be read", Config{}, func(tc *testConn) {
 		tc.active(plain)
-		require.NoError(tc.t, tc.conn.SetReadDeadline(time.Now().Add(time.Hour)))
-		timer := tc.conn.readDeadline.timer
-		for i := range 10 {
-			require.NoError(tc.t, tc.conn.SetReadDeadline(time.Now().Add(time.Duration(i)*time.Hour)))
+		tc.deliver(seg{flags: ACK, seq: 1, ack: 1, data: "x"})
+		for _, past := range []time.Time{time.Unix(1, 0), time.Now(), time.Now().Add(-time.Hour)} {
+			require.NoError(tc.t, tc.conn.SetDeadline(past))
+			_, err := tc.conn.Read(make([]byte, 1))
+			require.ErrorIs(tc.t, err, os.ErrDeadlineExceeded)
+			_, err = tc.conn.Write([]byte("y"))
+			require.ErrorIs(tc.t, err, os.ErrDeadlineExceeded)
+			require.NoError(tc.t, tc.conn.SetDeadline(time.Time{}))
 		}
-		require.Same(tc.t, timer, tc.conn.readDeadline.timer)
+		_, err := tc.conn.Read(make([]byte, 1))
+		require.NoError(tc.t, err)
+	})
+	bubble(t, "of the wall clock", Config{}, func(tc *testConn) {
+		tc.active(plain)
+		start := time.Now()
+		require.NoError(tc.t, tc.conn.SetReadDeadline(start.Add(time.Minute).Round(0)))
+		_, err := tc.conn.Read(make([]byte, 1))
+		require.ErrorIs(tc.t, err, os.ErrDeadlineExceeded)
+		require.Equal(tc.t, time.Minute, time.Since(start))
+	})
+	bubble(t, "cleared while somebody waits", Config{}, func(tc *testConn) {
+		tc.active(plain)
+		require.NoError(tc.t, tc.conn.SetReadDeadline(time.Now().Add(time.Second)))
+		got := make(chan error)
+		go func() {
+			_, err := tc.conn.Read(make([]byte, 1))
+			got <- err
+		}()
+		tc.advance(time.Second / 2)
+		require.NoError(tc.t, tc.conn.SetReadDeadline(time.Time{}))
+		tc.advance(time.Hour)
+		select {
+		case err := <-got:
+			tc.t.Fatal("Read ended:", err)
+		default:
+		}
+		tc.deliver(seg{flags: ACK, seq: 1, ack: 1, data: "x"})
+		require.NoError(tc.t, <-got)
+	})
+	bubble(t, "a reader and a writer, each with its own", Config{}, func(tc *testConn) {
+		tc.active(SocketConfig{NoTimestamps: true, SendBuffer: 4096})
+		start := time.Now()
+		require.NoError(tc.t, tc.conn.SetReadDeadline(start.Add(2*time.Second)))
+		require.NoError(tc.t, tc.conn.SetWriteDeadline(start.Add(time.Second)))
+		read, written := make(chan time.Duration, 1), make(chan time.Duration, 1)
+		go func() {
+			tc.conn.Read(make([]byte, 1))
+			read <- time.Since(start)
+		}()
+		go func() {
+			tc.conn.Write(make([]byte, 10000))
+			written <- time.Since(start)
+		}()
+		require.Equal(tc.t, time.Second, <-written)
+		require.Equal(tc.t, 2*time.Second, <-read)
+	})
+	bubble(t, "calls that do not wait arm nothing", Config{}, func(tc *testConn) {
+		tc.active(plain)
+		tc.advance(time.Minute) // the handshake's timer
+		for i := range 10 {
+			require.NoError(tc.t, tc.conn.SetDeadline(time.Now().Add(time.Duration(i+1)*time.Hour)))
+			tc.deliver(seg{flags: ACK, seq: 1 + i, ack: 1, data: "x"})
+			_, err := tc.conn.Read(make([]byte, 1))
+			require.NoError(tc.t, err)
+		}
+		tc.advance(time.Minute) // delayed acknowledgements
+		require.Zero(tc.t, tc.conn.armedAt)
+		require.Nil(tc.t, tc.conn.timer)
+	})
+	bubble(t, "the next call's deadline leaves the timer alone", Config{}, func(tc *testConn) {
+		tc.active(plain)
+		tc.advance(time.Minute)
+		start := time.Now()
+		var armed moment
+		for i := range 10 {
+			require.NoError(tc.t, tc.conn.SetReadDeadline(time.Now().Add(10*time.Millisecond)))
+			go tc.conn.Read(make([]byte, 1))
+			synctest.Wait()
+			if i == 0 {
+				armed = tc.conn.armedAt
+			}
+			require.Equal(tc.t, armed, tc.conn.armedAt)
+			tc.deliver(seg{flags: ACK, seq: 1 + i, ack: 1, data: "x"})
+			synctest.Wait()
+		}
+		_, err := tc.conn.Read(make([]byte, 1))
+		require.ErrorIs(tc.t, err, os.ErrDeadlineExceeded)
+		require.Equal(tc.t, 10*time.Millisecond, time.Since(start))
 	})
 }
 

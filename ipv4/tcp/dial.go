@@ -50,7 +50,7 @@ func (pr *Protocol) Dial(ctx context.Context, laddr, raddr netip.AddrPort, sc So
 	if path.Type != ipv4.Unicast && path.Type != ipv4.Local {
 		return fail("connect", syscall.ENETUNREACH) // broadcast, multicast
 	}
-	c, err := pr.open(tuple{laddr: path.Src.As4(), raddr: dst.As4(), lport: laddr.Port(), rport: raddr.Port()}, sc, path.MTU)
+	c, err := pr.open(tuple{laddr: path.Src.As4(), raddr: dst.As4(), lport: laddr.Port(), rport: raddr.Port()}, pr.socketConfig(sc), path.MTU)
 	if err != nil {
 		return fail("connect", err)
 	}
@@ -62,7 +62,7 @@ func (pr *Protocol) Dial(ctx context.Context, laddr, raddr netip.AddrPort, sc So
 
 // open claims a tuple for a connection that is about to be made; k.lport 0 is
 // any port.
-func (pr *Protocol) open(k tuple, sc SocketConfig, mtu int) (*Conn, error) {
+func (pr *Protocol) open(k tuple, sc *SocketConfig, mtu int) (*Conn, error) {
 	now := pr.config.Clock.Now()
 	claim := func(port uint16, reuse bool) *Conn {
 		k := k
@@ -125,7 +125,7 @@ func (c *Conn) connect(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() {
 		c.lock()
 		ctxErr = ctx.Err()
-		c.readable.Broadcast()
+		c.readable.wakeLocked()
 		c.unlock()
 	})
 	defer stop()
@@ -140,7 +140,7 @@ func (c *Conn) connect(ctx context.Context) error {
 				c.abortLocked(c.now(), ctxErr)
 				return ctxErr
 			}
-			c.readable.Wait()
+			c.readable.waitLocked(&c.mu)
 		case c.err != nil:
 			c.told = true
 			return c.err

@@ -35,8 +35,16 @@
 //
 // A connection has one clock timer, which follows the earliest of its deadlines
 // but is only ever moved forward; a deadline that has moved back costs a
-// spurious wake-up instead of a reset for each ACK. Everything in TIME-WAIT
-// shares one timer.
+// spurious wake-up instead of a reset for each ACK. The users' deadlines are times
+// that are compared, and join those of the timer only while a call waits. Everything
+// in TIME-WAIT shares one timer.
+//
+// # Idle connections
+//
+// When its timer fires and nothing is under way a connection is idle: it gives up
+// its rings, the conditions nobody waits on, and the timer. What is left is the Conn
+// and its place in the demux. Configurations are shared and immutable, times are
+// moments.
 //
 // # Neighbour confirmation
 //

@@ -52,7 +52,7 @@ func (c *Conn) Info() Info {
 		RTT: c.rtt.srtt, RTTVar: c.rtt.rttvar, MinRTT: c.rtt.min,
 		SndCwnd: c.win.cwnd, Unacked: c.snd.inFlight(), Lost: c.loss.lost, DupAcks: c.loss.dupAcks,
 		SndWnd: c.snd.wnd, RcvWnd: c.rcv.window(), RecvQ: c.rcv.queue.bytes, SendQ: c.snd.buf.len(),
-		OutOfOrder: len(c.rcv.ofo.pieces), LastDataSent: c.lastSent, LastReceived: c.lastHeard, Closed: c.closed,
+		OutOfOrder: len(c.rcv.ofo.pieces), LastDataSent: c.lastSent.time(c.pr.epoch), LastReceived: c.lastHeard.time(c.pr.epoch), Closed: c.closed,
 	}
 	if c.win.ssthresh < maxCongestionWindow {
 		i.SndSsthresh = c.win.ssthresh
@@ -60,10 +60,10 @@ func (c *Conn) Info() Info {
 	if c.softErr != 0 {
 		i.SoftError = c.softErr
 	}
-	var first time.Time
-	for k := range numTimers {
-		if at := c.timers.at[k]; !at.IsZero() && (first.IsZero() || at.Before(first)) {
-			first, i.Timer, i.TimerLeft = at, k.String(), at.Sub(now)
+	var first moment
+	for k := range timerUser {
+		if at := c.timers.at[k]; at != 0 && (first == 0 || at < first) {
+			first, i.Timer, i.TimerLeft = at, k.String(), at.sub(c.moment(now))
 		}
 	}
 	return i

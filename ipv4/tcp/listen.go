@@ -17,7 +17,7 @@ import (
 type Listener struct {
 	pr     *Protocol
 	key    listenKey
-	config SocketConfig
+	config *SocketConfig // of its connections too
 
 	// mu comes after a connection's in the lock order, and before the demux's.
 	mu       sync.Mutex
@@ -51,9 +51,8 @@ func (pr *Protocol) Listen(laddr netip.AddrPort, sc SocketConfig) (*Listener, er
 	if sc.Backlog <= 0 || sc.Backlog > pr.config.MaxBacklog {
 		sc.Backlog = pr.config.MaxBacklog
 	}
-	l := &Listener{pr: pr, key: listenKey{a.As4(), laddr.Port()}, config: sc, half: make(map[*Conn]struct{})}
+	l := &Listener{pr: pr, key: listenKey{a.As4(), laddr.Port()}, config: pr.socketConfig(sc), half: make(map[*Conn]struct{})}
 	l.ready.L = &l.mu
-	l.deadline.wake = &l.ready
 	claimed := l.key.lport != 0 && pr.demux.listen(l)
 	if l.key.lport == 0 {
 		_, claimed = pr.ephemeral(l.key.laddr, addr{}, 0, func(port uint16) bool {
@@ -97,7 +96,7 @@ func (l *Listener) AcceptTCP() (*Conn, error) {
 		switch {
 		case l.closed:
 			err = net.ErrClosed
-		case l.deadline.expired:
+		case l.deadline.passedLocked(l.pr.config.Clock):
 			err = os.ErrDeadlineExceeded
 		case len(l.queue) > 0:
 			c := l.queue[0]
@@ -105,7 +104,7 @@ func (l *Listener) AcceptTCP() (*Conn, error) {
 			l.queue = l.queue[1:]
 			return c, nil
 		default:
-			l.ready.Wait()
+			l.deadline.waitLocked(l.pr.config.Clock, &l.ready)
 			continue
 		}
 		return nil, opError("accept", "accept", netip.AddrPort{}, l.addrPort(), err)
@@ -119,7 +118,8 @@ func (l *Listener) SetDeadline(t time.Time) error {
 	if l.closed {
 		return opError("set", "setdeadline", netip.AddrPort{}, l.addrPort(), net.ErrClosed)
 	}
-	l.deadline.setLocked(l.pr.config.Clock, t)
+	l.deadline.at = t
+	l.ready.Broadcast()
 	return nil
 }
 

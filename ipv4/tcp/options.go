@@ -20,17 +20,24 @@ func (c *Conn) set(f func()) error {
 // default, or are delayed by Nagle's algorithm (RFC 9293 section 3.7.4).
 func (c *Conn) SetNoDelay(noDelay bool) error {
 	return c.set(func() {
-		c.config.Nagle = !noDelay
+		c.configureLocked(func(sc *SocketConfig) { sc.Nagle = !noDelay })
 		if noDelay && c.state.synchronized() && c.state != TimeWait {
 			c.outputLocked(c.now())
 		}
 	})
 }
 
+// configureLocked has f change the configuration, which others share.
+func (c *Conn) configureLocked(f func(*SocketConfig)) {
+	own := *c.config
+	f(&own)
+	c.config = &own
+}
+
 // SetKeepAlive says whether an idle peer is probed.
 func (c *Conn) SetKeepAlive(on bool) error {
 	return c.set(func() {
-		c.config.KeepAlive.Enable = on
+		c.configureLocked(func(sc *SocketConfig) { sc.KeepAlive.Enable = on })
 		c.keepaliveLocked(c.now())
 	})
 }
@@ -40,7 +47,7 @@ func (c *Conn) SetKeepAlive(on bool) error {
 // (tcp_keepalive_time 2 h, tcp_keepalive_intvl 75 s, tcp_keepalive_probes 9).
 func (c *Conn) SetKeepAliveConfig(k net.KeepAliveConfig) error {
 	return c.set(func() {
-		c.config.KeepAlive = keepAlive(k)
+		c.configureLocked(func(sc *SocketConfig) { sc.KeepAlive = keepAlive(k) })
 		c.keepaliveLocked(c.now())
 	})
 }
@@ -49,8 +56,9 @@ func (c *Conn) SetKeepAliveConfig(k net.KeepAliveConfig) error {
 // often then.
 func (c *Conn) SetKeepAlivePeriod(d time.Duration) error {
 	return c.set(func() {
-		k := &c.config.KeepAlive
-		*k = keepAlive(net.KeepAliveConfig{Enable: k.Enable, Idle: d, Interval: d, Count: k.Count})
+		c.configureLocked(func(sc *SocketConfig) {
+			sc.KeepAlive = keepAlive(net.KeepAliveConfig{Enable: sc.KeepAlive.Enable, Idle: d, Interval: d, Count: sc.KeepAlive.Count})
+		})
 		c.keepaliveLocked(c.now())
 	})
 }
@@ -78,7 +86,7 @@ func (c *Conn) SetReadBuffer(bytes int) error {
 func (c *Conn) SetWriteBuffer(bytes int) error {
 	return c.set(func() {
 		c.snd.limit, c.snd.fixed = max(bytes, minBuffer), true
-		c.writable.Broadcast()
+		c.writable.wakeLocked()
 	})
 }
 

@@ -24,7 +24,7 @@ type Protocol struct {
 	ip     ip
 	config Config
 	secret secret
-	epoch  time.Time // start of the timestamp and ISS clocks
+	epoch  time.Time // of moments, and start of the timestamp and ISS clocks: just before the first event
 
 	demux    demux
 	waits    timeWaits
@@ -33,6 +33,7 @@ type Protocol struct {
 
 	established atomic.Int64 // TcpCurrEstab
 	closed      atomic.Bool
+	plain       *SocketConfig // the default
 }
 
 // New returns the TCP of the host whose IPv4 is ip, and registers it there.
@@ -42,8 +43,9 @@ func newProtocol(ip ip, c Config) *Protocol {
 	if c.Rand == nil {
 		c.Rand = random.Secure()
 	}
-	pr := &Protocol{ip: ip, config: c.withDefaults(), secret: newSecret(c.Rand), epoch: c.Clock.Now()}
+	pr := &Protocol{ip: ip, config: c.withDefaults(), secret: newSecret(c.Rand), epoch: c.Clock.Now().Add(-1)}
 	pr.waits.pr = pr
+	pr.plain = pr.socketConfig(SocketConfig{})
 	ip.Handle(ipv4.ProtocolTCP, ipv4.Handler{Input: pr.input, Error: pr.icmpError})
 	return pr
 }

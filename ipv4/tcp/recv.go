@@ -94,6 +94,13 @@ func (q *recvQueue) read(b []byte) int {
 	return total
 }
 
+// shed gives up the ring if it is empty.
+func (q *recvQueue) shed() {
+	if q.n == 0 {
+		q.ring, q.head = nil, 0
+	}
+}
+
 func (q *recvQueue) release() {
 	for p := q.pop(); p != nil; p = q.pop() {
 		p.Release()

@@ -79,6 +79,13 @@ func (b *sendBuffer) share(p *link.Packet, off uint64, n int) {
 	}
 }
 
+// shed gives up the list of chunks if it is empty.
+func (b *sendBuffer) shed() {
+	if len(b.chunks) == 0 {
+		b.chunks = nil
+	}
+}
+
 // discard forgets everything before offset off and gives up what it frees.
 func (b *sendBuffer) discard(off uint64) {
 	b.start = off

@@ -43,6 +43,13 @@ func (q *sentQueue) grow() {
 	q.ring, q.head = ring, 0
 }
 
+// shed gives up the ring if it is empty.
+func (q *sentQueue) shed() {
+	if q.n == 0 {
+		q.ring, q.head = nil, 0
+	}
+}
+
 func (q *sentQueue) pop() {
 	q.head = (q.head + 1) & (len(q.ring) - 1)
 	q.n--

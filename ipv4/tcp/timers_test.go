@@ -8,17 +8,18 @@ import (
 )
 
 func TestTimers(t *testing.T) {
-	var x timers
 	now := time.Unix(1000, 0)
-	require.True(t, x.earliest().IsZero())
+	epoch := now.Add(-1)
+	x := timers{epoch: &epoch}
+	require.Zero(t, x.earliest())
 	x.set(timerRTO, now.Add(2))
 	x.set(timerDelack, now.Add(1))
-	require.Equal(t, now.Add(1), x.earliest())
+	require.Equal(t, moment(2), x.earliest())
 	require.False(t, x.due(timerDelack, now))
 	require.True(t, x.due(timerDelack, now.Add(1)))
 	require.False(t, x.due(timerDelack, now.Add(1)), "once")
-	require.Equal(t, now.Add(2), x.earliest())
+	require.Equal(t, moment(3), x.earliest())
 	x.clear(timerRTO)
 	require.False(t, x.armed(timerRTO))
-	require.True(t, x.earliest().IsZero())
+	require.Zero(t, x.earliest())
 }

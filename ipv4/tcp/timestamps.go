@@ -9,26 +9,26 @@ const pawsIdle = 24 * 24 * time.Hour
 // timestamps is the state of the timestamps option (RFC 7323 sections 3 to 5).
 type timestamps struct {
 	ok       bool // negotiated
-	epoch    time.Time
+	epoch    *time.Time
 	offset   uint32
 	recent   uint32 // TS.Recent
-	recentAt time.Time
+	recentAt moment
 }
 
 // value returns the timestamp clock: milliseconds, which RFC 7323 section 5.4
 // allows and Linux uses.
 func (t *timestamps) value(now time.Time) uint32 {
-	return uint32(now.Sub(t.epoch)/time.Millisecond) + t.offset
+	return uint32(now.Sub(*t.epoch)/time.Millisecond) + t.offset
 }
 
 // start takes TS.Recent from a SYN.
 func (t *timestamps) start(o *Options, now time.Time) {
-	t.ok, t.recent, t.recentAt = true, o.TSVal, now
+	t.ok, t.recent, t.recentAt = true, o.TSVal, momentOf(now, *t.epoch)
 }
 
 // old reports whether PAWS rejects the segment (RFC 7323 section 5.3, R1).
 func (t *timestamps) old(o *Options, now time.Time) bool {
-	return int32(o.TSVal-t.recent) < 0 && now.Sub(t.recentAt) < pawsIdle
+	return int32(o.TSVal-t.recent) < 0 && momentOf(now, *t.epoch).sub(t.recentAt) < pawsIdle
 }
 
 // note updates TS.Recent from an acceptable segment that begins at or before
@@ -36,7 +36,7 @@ func (t *timestamps) old(o *Options, now time.Time) bool {
 // lastAck is Last.ACK.sent.
 func (t *timestamps) note(o *Options, seq, lastAck Seq, now time.Time) {
 	if seq.LessEq(lastAck) && int32(o.TSVal-t.recent) >= 0 {
-		t.recent, t.recentAt = o.TSVal, now
+		t.recent, t.recentAt = o.TSVal, momentOf(now, *t.epoch)
 	}
 }
 

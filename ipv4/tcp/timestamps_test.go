@@ -9,7 +9,7 @@ import (
 
 func TestTimestampClock(t *testing.T) {
 	epoch := time.Unix(1000, 0)
-	ts := timestamps{epoch: epoch, offset: 0xffffff00}
+	ts := timestamps{epoch: &epoch, offset: 0xffffff00}
 	at := func(d time.Duration) time.Time { return epoch.Add(d) }
 	require.Equal(t, uint32(1000-256), ts.value(at(time.Second)))
 	d, ok := ts.sample(ts.value(at(time.Second)), at(time.Second+30*ms))

@@ -116,7 +116,7 @@ func (t *timeWaits) removeLocked(w *timeWait) {
 func (t *timeWaits) reusable(w *timeWait, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return w.ts.ok && now.Sub(w.ts.recentAt) > time.Second
+	return w.ts.ok && momentOf(now, t.pr.epoch).sub(w.ts.recentAt) > time.Second
 }
 
 // forget takes w off the list after somebody else has taken its tuple.
@@ -152,7 +152,7 @@ func (t *timeWaits) input(w *timeWait, s *segment, p *link.Packet) (iss Seq, don
 	case !old && s.Seq == w.rcvNxt && s.len() == 0:
 		reason = link.NotSpecified // the last ACK again, or one that was late
 		if s.Options.HasTimestamps && w.ts.ok {
-			w.ts.recent, w.ts.recentAt = s.Options.TSVal, now
+			w.ts.recent, w.ts.recentAt = s.Options.TSVal, momentOf(now, t.pr.epoch)
 		}
 	case s.Flags&(SYN|ACK|RST) == SYN && !old && t.pr.demux.listener(w.key.laddr, w.key.lport) != nil &&
 		(w.rcvNxt.Less(s.Seq) || w.ts.ok && s.Options.HasTimestamps && int32(w.ts.recent-s.Options.TSVal) < 0):

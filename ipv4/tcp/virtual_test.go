@@ -15,7 +15,7 @@ import (
 func TestVirtualClock(t *testing.T) {
 	v := clock.NewVirtual(time.Unix(1e9, 0))
 	tc := newTestConn(t, Config{Clock: clock.New(v)})
-	c, err := tc.pr.open(tuple{laddr: addr{10, 0, 0, 1}, raddr: addr{10, 0, 0, 2}, rport: 80}, plain, 1500)
+	c, err := tc.pr.open(tuple{laddr: addr{10, 0, 0, 1}, raddr: addr{10, 0, 0, 2}, rport: 80}, &plain, 1500)
 	require.NoError(t, err)
 	c.lock()
 	c.sendSYNLocked(c.now())
