@@ -11,7 +11,7 @@ import (
 type Handler struct {
 	// Input takes p, a whole datagram for this host: its front is at the
 	// transport header, its back at the end of the data, NetworkHeader is set.
-	// TCP may get one with a body, that of a super-segment; TCP and UDP find in
+	// TCP and UDP may get one with a body, or a super-segment, and find in
 	// p.Checksum whether there is something to verify.
 	Input func(h Header, p *link.Packet)
 	// Error is told of an ICMP error that claims to be about a packet of ours.
@@ -51,17 +51,14 @@ func (pr *Protocol) deliver(h Header, p *link.Packet) {
 		pr.ReportError(p, ErrorMessage{Type: TypeUnreachable, Code: CodeProtocolUnreachable, Reason: link.IPNoProto})
 		return
 	}
-	if h.Protocol != ProtocolTCP {
-		// TCP alone knows what to do with an unfinished packet.
+	if h.Protocol != ProtocolTCP && h.Protocol != ProtocolUDP {
+		// Those two alone know what to do with an unfinished packet.
 		if p.GSO != link.GSONone {
-			pr.deliverSegments(to, p)
+			pr.stats.InHdrErrors.Add(1)
+			pr.drop(p, link.IPInHdr)
 			return
 		}
-		if h.Protocol == ProtocolUDP {
-			p.Linearize()
-		} else {
-			plain(p)
-		}
+		plain(p)
 	}
 	to.deliver(pr, h, p)
 }
@@ -71,21 +68,6 @@ func (to *Handler) deliver(pr *Protocol, h Header, p *link.Packet) {
 	p.Pull(h.Len())
 	p.SetTransportHeader()
 	to.Input(h, p)
-}
-
-// deliverSegments delivers the datagrams of a super-segment one by one.
-func (pr *Protocol) deliverSegments(to *Handler, p *link.Packet) {
-	segments, ok := link.Segment(p, 0)
-	if !ok {
-		pr.stats.InHdrErrors.Add(1)
-		pr.drop(p, link.IPInHdr)
-		return
-	}
-	for q := segments.Pop(); q != nil; q = segments.Pop() {
-		h, _ := Parse(q.Bytes()) // of our own making
-		q.Checksum = link.ChecksumValid
-		to.deliver(pr, h, q)
-	}
 }
 
 // plain makes p, no super-segment, one that code which looks at all its bytes

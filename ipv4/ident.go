@@ -35,7 +35,8 @@ func (s *idents) seed(r *rand.Rand) {
 	}
 }
 
-func (s *idents) choose(src, dst netip.Addr, protocol uint8, now time.Time) uint16 {
+// choose returns the first of n values, one for each segment of a packet.
+func (s *idents) choose(src, dst netip.Addr, protocol uint8, n int, now time.Time) uint16 {
 	a, b := src.As4(), dst.As4()
 	ends := uint64(binary.BigEndian.Uint32(a[:]))<<32 | uint64(binary.BigEndian.Uint32(b[:]))
 	high, low := bits.Mul64(ends^s.key[0], (uint64(protocol)<<56^s.key[1])|1)
@@ -45,5 +46,5 @@ func (s *idents) choose(src, dst netip.Addr, protocol uint8, now time.Time) uint
 	if last := c.last.Load(); last != tick && c.last.CompareAndSwap(last, tick) && last != 0 {
 		step = s.rand.Uint32N(uint32(min(max(tick-last, 1), 1<<16)))
 	}
-	return uint16(c.next.Add(step + 1))
+	return uint16(c.next.Add(step+uint32(n)) - uint32(n) + 1)
 }

@@ -50,9 +50,11 @@ func (pr *Protocol) OutputBy(path Path, p *link.Packet, s Send) error {
 		return fmt.Errorf("ipv4: packet of %d bytes to %v, at most %d with options of 40: %w", h.TotalLen, s.Dst, MaxPacketLen, syscall.EMSGSIZE)
 	}
 	h.DF = h.DF && !(s.Want && path.locked)
-	longest := h.TotalLen
+	longest, segments := h.TotalLen, 1
 	if p.GSO != link.GSONone {
-		longest = min(longest, n+transportLen(p)+p.GSOSize)
+		transport := transportLen(p)
+		segments = max((p.Len()-transport+p.GSOSize-1)/p.GSOSize, 1)
+		longest = min(longest, n+transport+p.GSOSize)
 	}
 	if h.DF && longest > path.MTU {
 		if !s.Want {
@@ -63,7 +65,7 @@ func (pr *Protocol) OutputBy(path Path, p *link.Packet, s Send) error {
 		h.DF = false
 	}
 	if !h.DF {
-		h.ID = pr.idents.choose(h.Src, h.Dst, h.Protocol, pr.config.Clock.Now())
+		h.ID = pr.idents.choose(h.Src, h.Dst, h.Protocol, segments, pr.config.Clock.Now())
 	}
 	if h.TTL == 0 {
 		h.TTL = uint8(pr.sysctls.defaultTTL.Load())

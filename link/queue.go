@@ -13,6 +13,10 @@ func (q *Queue) Len() int { return q.n }
 // Cost returns the sum of the packets' Cost.
 func (q *Queue) Cost() int { return q.cost }
 
+// Oldest returns the packet at the head without taking it, nil when the queue is
+// empty. The queue still owns it.
+func (q *Queue) Oldest() *Packet { return q.head }
+
 // Newest returns the packet at the tail without taking it, nil when the queue
 // is empty. The queue still owns it.
 func (q *Queue) Newest() *Packet { return q.tail }

@@ -25,6 +25,7 @@ var levels = map[string]int{
 var thirdParty = map[string][]string{
 	"gvisor.dev/gvisor/pkg/buffer": {"link", "ipv4/tcp"},
 	"gvisor.dev/gvisor":            {"cmd/tapbench"},
+	"golang.org/x/net/ipv4":        {"ipv4/udp"},
 	"golang.org/x/sys":             {"link/tap", "link/tap/taptest", "cmd/"},
 	"github.com/songgao/water":     {"link/tap"},
 	"github.com/gaissmai/bart":     {"ipv4"},

@@ -26,7 +26,8 @@ type SocketConfig struct {
 	ReadBuffer int
 }
 
-// PathMTU is how a socket deals with the limits of a path (IP_MTU_DISCOVER).
+// PathMTU is how a socket deals with the limits of a path (IP_MTU_DISCOVER). The
+// numbers are not Linux's.
 type PathMTU uint8
 
 const (
@@ -36,4 +37,27 @@ const (
 	Do
 	// Dont never sets DF: routers may fragment.
 	Dont
+	// Probe sends with DF always, and EMSGSIZE answers datagrams that are too
+	// long for the interface, whatever is known of the path.
+	Probe
+	// InterfaceMTU never sets DF, EMSGSIZE answers datagrams that are too long
+	// for the interface, and nothing is learned of paths.
+	InterfaceMTU
+	// Omit is InterfaceMTU that sends longer datagrams in fragments.
+	Omit
 )
+
+// learns reports whether what ICMP says about paths is believed (Linux's
+// ip_sk_accept_pmtu).
+func (m PathMTU) learns() bool { return m != InterfaceMTU && m != Omit }
+
+// usesPath reports whether what is known of the path counts, and not only the
+// interface (Linux's ip_sk_use_pmtu).
+func (m PathMTU) usesPath() bool { return m == Want || m == Do || m == Dont }
+
+// fragments reports whether datagrams may leave in fragments (Linux's
+// ip_sk_ignore_df).
+func (m PathMTU) fragments() bool { return m == Want || m == Dont || m == Omit }
+
+// setsDF reports whether whole datagrams leave with DF.
+func (m PathMTU) setsDF() bool { return m == Want || m == Do || m == Probe }

@@ -27,6 +27,8 @@ type Conn struct {
 	reuse bool
 	id    atomic.Uint32 // IPv4 identification of the next datagram with DF
 	drops atomic.Uint64 // datagrams that found no room
+	// coalesces says that reads take several datagrams at once (UDP_GRO).
+	coalesces atomic.Bool
 
 	mu       sync.Mutex
 	readable sync.Cond // something to read, an error, or a change of deadline
@@ -40,14 +42,6 @@ type Conn struct {
 	opts     options
 }
 
-// options are what can be changed while the socket is in use.
-type options struct {
-	ttl, tos      uint8
-	broadcast     bool
-	receiveErrors bool
-	pathMTU       PathMTU
-}
-
 var (
 	_ net.Conn       = (*Conn)(nil)
 	_ net.PacketConn = (*Conn)(nil)
@@ -57,7 +51,7 @@ func newConn(pr *Protocol, laddr, raddr netip.AddrPort, src netip.Addr, sc Socke
 	c := &Conn{
 		pr: pr, laddr: laddr, raddr: raddr, src: src, oif: sc.Interface, reuse: sc.ReuseAddr,
 		limit: pr.config.ReadBuffer,
-		opts:  options{sc.TTL, sc.TOS, sc.Broadcast, sc.ReceiveErrors, sc.PathMTU},
+		opts:  options{ttl: sc.TTL, tos: sc.TOS, broadcast: sc.Broadcast, receiveErrors: sc.ReceiveErrors, pathMTU: sc.PathMTU},
 	}
 	if sc.ReadBuffer != 0 {
 		c.limit = readBuffer(sc.ReadBuffer)
@@ -125,50 +119,6 @@ func (c *Conn) SetReadDeadline(t time.Time) error { return c.set(func() { c.read
 
 // SetWriteDeadline makes writes fail from t on. They never wait.
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.set(func() { c.writes = t }) }
-
-// SetReadBuffer sets the room for unread datagrams to twice that many bytes, at
-// least 2304 (SO_RCVBUF). A datagram costs what it does on Linux: 832 bytes up
-// to a length of 576, 2304 up to 1514, and so on.
-func (c *Conn) SetReadBuffer(bytes int) error { return c.set(func() { c.limit = readBuffer(bytes) }) }
-
-// SetBroadcast allows sending to broadcast addresses; without it that fails
-// with EACCES (SO_BROADCAST).
-func (c *Conn) SetBroadcast(on bool) error { return c.set(func() { c.opts.broadcast = on }) }
-
-// SetTTL sets the time to live of what is sent to unicast and broadcast
-// addresses; 0 is the host's default (IP_TTL).
-func (c *Conn) SetTTL(ttl uint8) error { return c.set(func() { c.opts.ttl = ttl }) }
-
-// SetTOS sets the differentiated services field and ECN (IP_TOS).
-func (c *Conn) SetTOS(tos uint8) error { return c.set(func() { c.opts.tos = tos }) }
-
-// SetPathMTU sets what happens to datagrams longer than the path carries
-// (IP_MTU_DISCOVER).
-func (c *Conn) SetPathMTU(m PathMTU) error { return c.set(func() { c.opts.pathMTU = m }) }
-
-// SetReceiveErrors has every ICMP error about what the socket sent reported: the
-// next call fails with its errno, NextError tells the rest, and datagrams that
-// find no room below fail with ENOBUFS (IP_RECVERR). Otherwise only the errors
-// that are final, such as ECONNREFUSED, are reported, only to connected sockets,
-// and without the details. Turning it off forgets the details.
-func (c *Conn) SetReceiveErrors(on bool) error {
-	return c.set(func() {
-		c.opts.receiveErrors = on
-		if !on {
-			c.errors = nil
-		}
-	})
-}
-
-func (c *Conn) set(f func()) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return c.fail("set", "setsockopt", netip.AddrPort{}, net.ErrClosed)
-	}
-	f()
-	return nil
-}
 
 // takeErrorLocked returns what ends a call before it begins: the socket is
 // closed, the deadline has passed, or an error waits to be told.

@@ -1,6 +1,8 @@
 package udp
 
 import (
+	"encoding/binary"
+	"net"
 	"net/netip"
 	"slices"
 	"syscall"
@@ -36,10 +38,15 @@ const queuedErrorCost = 832
 // NextError takes the oldest error off the queue that SetReceiveErrors opens
 // (MSG_ERRQUEUE). ok is false when there is none; it never waits.
 func (c *Conn) NextError() (e QueuedError, ok bool) {
+	e, ok, _ = c.nextError()
+	return e, ok
+}
+
+func (c *Conn) nextError() (e QueuedError, ok, closed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.errors) == 0 {
-		return QueuedError{}, false
+		return QueuedError{}, false, c.closed
 	}
 	e = c.errors[0]
 	c.errors = slices.Delete(c.errors, 0, 1)
@@ -52,7 +59,41 @@ func (c *Conn) NextError() (e QueuedError, ok bool) {
 	case e.Origin == ICMP:
 		c.pending = 0
 	}
-	return e, true
+	return e, true, false
+}
+
+// receiveError is NextError as a message: the beginning of the datagram's data,
+// where it was sent, and struct sock_extended_err with the offender's struct
+// sockaddr_in in the control message IP_RECVERR. The error is EAGAIN when there is
+// none.
+func (c *Conn) receiveError(buffers [][]byte, oob []byte) (received, error) {
+	e, ok, closed := c.nextError()
+	switch {
+	case closed:
+		return received{}, net.ErrClosed
+	case !ok:
+		return received{}, syscall.EAGAIN
+	}
+	r := received{flags: MsgErrQueue, from: e.To}
+	for _, b := range buffers {
+		r.n += copy(b, e.Data[r.n:])
+	}
+	if r.n < len(e.Data) {
+		r.flags |= MsgTrunc
+	}
+	var b [extendedErrLen + sockaddrLen]byte
+	binary.NativeEndian.PutUint32(b[0:], uint32(e.Errno))
+	b[4], b[5], b[6] = byte(e.Origin), e.Type, e.Code
+	binary.NativeEndian.PutUint32(b[8:], e.Info)
+	if e.Offender.IsValid() {
+		putSockaddr(b[extendedErrLen:], netip.AddrPortFrom(e.Offender, 0))
+	}
+	w := controlWriter{b: oob}
+	w.put(solIP, ipRecvErr, b[:])
+	if r.oobn = w.n; w.truncated {
+		r.flags |= MsgCTrunc
+	}
+	return r, nil
 }
 
 // inputError is told of an ICMP error about a datagram with header h (Linux's

@@ -58,13 +58,16 @@ func (pr *Protocol) Close() {
 // input takes a datagram from ip, front at the UDP header (Linux's udp_rcv).
 func (pr *Protocol) input(ih ipv4.Header, p *link.Packet) {
 	h, err := Parse(p.Bytes())
-	if err != nil || h.Length > p.Len() {
+	if err != nil || h.Length > p.Len() || p.GSO != link.GSONone && (p.GSO != link.GSOUDP || p.GSOSize <= 0) {
 		pr.stats.InErrors.Add(1)
 		pr.config.Drops.Drop(p, link.UDPInHdr)
 		return
 	}
 	p.Trim(h.Length)
-	if p.Checksum == link.ChecksumUnknown && !ValidChecksum(p.Bytes(), ih.Src, ih.Dst) {
+	// The datagrams of a super-segment have no checksum to look at: it was
+	// verified when they became one, or never was on a wire.
+	if p.Checksum == link.ChecksumUnknown && p.GSO == link.GSONone && h.Checksum != 0 &&
+		p.Sum(ipv4.PseudoHeaderSum(ih.Src, ih.Dst, ipv4.ProtocolUDP, h.Length)) != 0xffff {
 		pr.stats.InCsumErrors.Add(1)
 		pr.stats.InErrors.Add(1)
 		pr.config.Drops.Drop(p, link.UDPCsum)
@@ -82,7 +85,8 @@ func (pr *Protocol) input(ih ipv4.Header, p *link.Packet) {
 	c := pr.demux.lookup(f)
 	if c == nil {
 		pr.stats.NoPorts.Add(1)
-		// RFC 1122 section 4.1.3.1.
+		// RFC 1122 section 4.1.3.1. What is quoted must be in one piece.
+		p.Linearize()
 		pr.ip.ReportError(p, ipv4.ErrorMessage{Type: ipv4.TypeUnreachable, Code: ipv4.CodePortUnreachable, Reason: link.NoSocket})
 		return
 	}

@@ -4,64 +4,155 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"syscall"
 
+	"github.com/tapstack/tapstack/ipv4"
 	"github.com/tapstack/tapstack/link"
 )
 
-// deliver takes a datagram, front at its data, for the socket to read.
-func (c *Conn) deliver(p *link.Packet) {
-	c.mu.Lock()
-	reason := link.NotSpecified
-	switch cost := p.Cost(); {
-	case c.closed:
-		reason = link.SocketClosed
-	case c.costLocked() > 0 && c.costLocked()+cost > c.limit:
-		reason = link.SocketRcvBuff
-	default:
-		c.queue.Queue(p)
-		c.readable.Signal()
-	}
-	c.mu.Unlock()
-	if reason == link.NotSpecified {
-		return
-	}
-	if reason == link.SocketRcvBuff {
-		c.drops.Add(1)
-		c.pr.stats.RcvbufErrors.Add(1)
-		c.pr.stats.InErrors.Add(1)
-	}
-	c.pr.config.Drops.Drop(p, reason)
+// received is what a read returns beside data and control messages.
+type received struct {
+	n, oobn, flags int
+	from           netip.AddrPort
 }
 
-func (c *Conn) costLocked() int { return c.queue.Cost() + len(c.errors)*queuedErrorCost }
-
-// receive waits for a datagram.
-func (c *Conn) receive() (*link.Packet, error) {
+// take waits for a datagram. With room for them, those that can be read together
+// with it are taken too; run is about all of them.
+func (c *Conn) take(flags, room int) (taken link.Queue, run coalesced, want controls, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
 		if err := c.takeErrorLocked(c.reads.expired); err != nil {
-			return nil, err
+			return taken, run, 0, err
 		}
-		if p := c.queue.Pop(); p != nil {
-			return p, nil
+		if c.queue.Len() > 0 {
+			break
+		}
+		if flags&MsgDontWait != 0 {
+			return taken, run, 0, syscall.EAGAIN
 		}
 		c.readable.Wait()
 	}
+	first := c.queue.Oldest()
+	run = runOf(first)
+	if flags&MsgPeek != 0 {
+		taken.Queue(first.Copy())
+		return taken, run, c.opts.control, nil
+	}
+	taken.Queue(c.queue.Pop())
+	for room > 0 {
+		next := c.queue.Oldest()
+		if next == nil || !run.add(first, next, room) {
+			break
+		}
+		taken.Queue(c.queue.Pop())
+	}
+	return taken, run, c.opts.control, nil
 }
 
-// read copies a datagram's data into b and returns the sender.
+// receive reads a message into buffers and control messages into oob (Linux's
+// udp_recvmsg).
+func (c *Conn) receive(buffers [][]byte, oob []byte, flags int) (received, error) {
+	if flags&MsgErrQueue != 0 {
+		return c.receiveError(buffers, oob)
+	}
+	room := 0
+	if c.coalesces.Load() && len(oob) >= groControlSpace {
+		for _, b := range buffers {
+			room += len(b)
+		}
+	}
+	taken, run, want, err := c.take(flags, room)
+	if err != nil {
+		return received{}, err
+	}
+	first := taken.Oldest()
+	header, transport := first.NetworkHeader(), first.TransportHeader()
+	r := received{from: netip.AddrPortFrom(netip.AddrFrom4([4]byte(header[12:16])), binary.BigEndian.Uint16(transport))}
+	if want != 0 || first.GSO != link.GSONone || taken.Len() > 1 {
+		w := controlWriter{b: oob}
+		if want&controlOverflow != 0 && c.drops.Load() > 0 {
+			w.putInt(solSocket, soRxqOvfl, uint32(c.drops.Load()))
+		}
+		if first.GSO != link.GSONone || taken.Len() > 1 {
+			w.putInt(solUDP, udpGRO, uint32(run.size))
+		}
+		c.putPacketInfo(&w, first, want)
+		if r.oobn = w.n; w.truncated {
+			r.flags |= MsgCTrunc
+		}
+	}
+	if flags&MsgPeek == 0 {
+		c.pr.stats.InDatagrams.Add(uint64(taken.Len()))
+	}
+	var b []byte
+	for p := taken.Pop(); p != nil; p = taken.Pop() {
+		for p.Len() > 0 {
+			if len(b) == 0 {
+				if len(buffers) == 0 {
+					break
+				}
+				b, buffers = buffers[0], buffers[1:]
+			}
+			k := p.Read(b)
+			b = b[k:]
+			r.n += k
+		}
+		p.Release()
+	}
+	if r.n < run.length {
+		r.flags |= MsgTrunc
+		if flags&MsgTrunc != 0 {
+			r.n = run.length
+		}
+	}
+	return r, nil
+}
+
+// putPacketInfo writes the control messages of IPv4, in the order of Linux's
+// ip_cmsg_recv.
+func (c *Conn) putPacketInfo(w *controlWriter, p *link.Packet, want controls) {
+	header := p.NetworkHeader()
+	dst := [4]byte(header[16:20])
+	if want&controlPktInfo != 0 {
+		var b [pktInfoLen]byte
+		binary.NativeEndian.PutUint32(b[0:], uint32(p.In))
+		own := dst
+		if a := netip.AddrFrom4(dst); c.pr.ip.AddrType(a) != ipv4.Local {
+			own = c.ownAddress(p.In, netip.AddrFrom4([4]byte(header[12:16])))
+		}
+		copy(b[4:], own[:])
+		copy(b[8:], dst[:])
+		w.put(solIP, ipPktInfo, b[:])
+	}
+	if want&controlTTL != 0 {
+		w.putInt(solIP, ipTTL, uint32(header[8]))
+	}
+	if want&controlTOS != 0 {
+		w.put(solIP, ipTOS, header[1:2])
+	}
+	if want&controlOrigDst != 0 {
+		var b [sockaddrLen]byte
+		putSockaddr(b[:], netip.AddrPortFrom(netip.AddrFrom4(dst), binary.BigEndian.Uint16(p.TransportHeader()[2:])))
+		w.put(solIP, ipOrigDstAddr, b[:])
+	}
+}
+
+// ownAddress returns the address of an interface that answers to a sender, who
+// asked all of us, come from (Linux's fib_compute_spec_dst).
+func (c *Conn) ownAddress(index int, sender netip.Addr) [4]byte {
+	if a := c.pr.ip.SelectSource(index, sender, ipv4.ScopeLink); a.IsValid() {
+		return a.As4()
+	}
+	return [4]byte{}
+}
+
 func (c *Conn) read(call string, b []byte) (int, netip.AddrPort, error) {
-	p, err := c.receive()
+	r, err := c.receive([][]byte{b}, nil, 0)
 	if err != nil {
 		return 0, netip.AddrPort{}, c.fail("read", call, c.raddr, err)
 	}
-	c.pr.stats.InDatagrams.Add(1)
-	n := copy(b, p.Bytes())
-	src := netip.AddrFrom4([4]byte(p.NetworkHeader()[12:16]))
-	port := binary.BigEndian.Uint16(p.TransportHeader())
-	p.Release()
-	return n, netip.AddrPortFrom(src, port), nil
+	return r.n, r.from, nil
 }
 
 // Read copies the data of the next datagram into b; what does not fit is lost.

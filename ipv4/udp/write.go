@@ -10,11 +10,28 @@ import (
 	"github.com/tapstack/tapstack/link"
 )
 
-// SendOptions are for one datagram.
+// SendOptions are for one call.
 type SendOptions struct {
 	// Confirm says that the peer is known to work, so that the neighbour it is
 	// reached by need not be probed (MSG_CONFIRM).
 	Confirm bool
+	// Probe goes as far as the route, with its errors, and sends nothing
+	// (MSG_PROBE).
+	Probe bool
+	// SegmentSize is what SetSegmentSize sets, 0 for that.
+	SegmentSize int
+	// Source is the address to send from, one of ours; not valid or 0.0.0.0 for
+	// the socket's or the route's. Interface is the index of the interface to
+	// leave by, 0 for the socket's or the route's (IP_PKTINFO).
+	Source    netip.Addr
+	Interface int
+	// TTL is for unicast, broadcast and multicast; 0 for the socket's.
+	TTL uint8
+
+	tos          uint8
+	tosGiven     bool
+	ttlGiven     bool
+	segmentGiven bool // a SegmentSize of 0 counts too
 }
 
 // Write sends b to the peer. It never waits. The error is a *net.OpError with
@@ -68,14 +85,18 @@ func (c *Conn) Send(b []byte, to netip.AddrPort, o SendOptions) (int, error) {
 }
 
 func (c *Conn) write(call string, b []byte, to netip.AddrPort, o SendOptions) (int, error) {
-	if err := c.send(b, unmap(to), o); err != nil {
+	if err := c.send([][]byte{b}, unmap(to), o); err != nil {
 		return 0, c.fail("write", call, to, err)
 	}
 	return len(b), nil
 }
 
 // send is Linux's udp_sendmsg.
-func (c *Conn) send(b []byte, to netip.AddrPort, o SendOptions) error {
+func (c *Conn) send(data [][]byte, to netip.AddrPort, o SendOptions) error {
+	n := 0
+	for _, b := range data {
+		n += len(b)
+	}
 	c.mu.Lock()
 	err := c.takeErrorLocked(!c.writes.IsZero() && !c.pr.config.Clock.Now().Before(c.writes))
 	opts := c.opts
@@ -83,14 +104,15 @@ func (c *Conn) send(b []byte, to netip.AddrPort, o SendOptions) error {
 	switch {
 	case err != nil:
 		return err
-	case len(b) > MaxPayload:
+	case n > MaxPayload:
 		return syscall.EMSGSIZE
 	case !to.Addr().Is4():
 		return syscall.EAFNOSUPPORT
 	case to.Port() == 0:
 		return syscall.EINVAL
 	}
-	path, err := c.pr.ip.OutputPath(to.Addr(), c.src, c.oif)
+	o.complete(c, &opts)
+	path, err := c.pr.ip.OutputPath(to.Addr(), o.Source, o.Interface)
 	if err != nil {
 		return err
 	}
@@ -98,28 +120,91 @@ func (c *Conn) send(b []byte, to netip.AddrPort, o SendOptions) error {
 	if dst.IsUnspecified() {
 		dst = path.Src // 0.0.0.0 is this host
 	}
-	s := ipv4.Send{Dst: dst, Protocol: ipv4.ProtocolUDP, TTL: opts.ttl, TOS: opts.tos, DF: opts.pathMTU != Dont, Want: opts.pathMTU == Want}
-	switch path.Type {
-	case ipv4.Broadcast:
-		if !opts.broadcast {
-			return syscall.EACCES
-		}
-	case ipv4.Multicast:
-		s.TTL = 0 // IP_TTL is not for groups
+	if path.Type == ipv4.Broadcast && !opts.broadcast {
+		return syscall.EACCES
 	}
+	if path.Type == ipv4.Multicast && !o.ttlGiven {
+		o.TTL = 0 // IP_TTL is not for groups
+	}
+	if !opts.pathMTU.usesPath() {
+		path.MTU = path.Interface.MTU()
+	}
+	count, err := c.fit(n, to, path, &o, &opts)
+	if err != nil || o.Probe {
+		return err
+	}
+	s := ipv4.Send{Dst: dst, Protocol: ipv4.ProtocolUDP, TTL: o.TTL, TOS: o.tos, DF: opts.pathMTU.setsDF(), Want: opts.pathMTU == Want}
 	if s.DF {
-		s.ID = uint16(c.id.Add(1))
+		// One each, counted on from the first.
+		s.ID = uint16(c.id.Add(uint32(count)) - uint32(count) + 1)
 	}
-	p := link.NewPacket(HeaderLen + len(b))
+	p := link.NewPacket(HeaderLen + n)
 	d := p.Bytes()
-	copy(d[HeaderLen:], b)
-	// The checksum is left to the device, or to what makes up for one that
-	// computes none.
-	sum := ipv4.PseudoHeaderSum(path.Src, dst, ipv4.ProtocolUDP, len(d))
-	Header{SrcPort: c.laddr.Port(), DstPort: to.Port(), Length: len(d), Checksum: sum}.Put(d)
-	p.SetPartialChecksum(checksumOffset)
+	at := HeaderLen
+	for _, b := range data {
+		at += copy(d[at:], b)
+	}
+	h := Header{SrcPort: c.laddr.Port(), DstPort: to.Port(), Length: len(d)}
+	if !opts.noChecksum {
+		// The rest is left to the device, or to what makes up for one that
+		// computes none.
+		h.Checksum = ipv4.PseudoHeaderSum(path.Src, dst, ipv4.ProtocolUDP, len(d))
+		p.SetPartialChecksum(checksumOffset)
+	}
+	h.Put(d)
+	if count > 1 {
+		p.GSO, p.GSOSize = link.GSOUDP, o.SegmentSize
+	}
 	p.Confirm = o.Confirm
 	return c.sent(c.pr.ip.OutputBy(path, p, s), to, path, opts)
+}
+
+// complete fills in what the socket's options say and the call's do not.
+func (o *SendOptions) complete(c *Conn, opts *options) {
+	if !o.Source.IsValid() || o.Source.IsUnspecified() {
+		o.Source = c.src
+	}
+	if o.Interface == 0 {
+		o.Interface = c.oif
+	}
+	if !o.segmentGiven && o.SegmentSize == 0 {
+		o.SegmentSize = opts.segment
+	}
+	if o.ttlGiven = o.TTL != 0; !o.ttlGiven {
+		o.TTL = opts.ttl
+	}
+	if !o.tosGiven {
+		o.tos = opts.tos
+	}
+}
+
+// fit checks that n bytes can be sent by the path, and returns in how many
+// datagrams (Linux's udp_send_skb).
+func (c *Conn) fit(n int, to netip.AddrPort, path ipv4.Path, o *SendOptions, opts *options) (int, error) {
+	const headers = ipv4.HeaderLen + HeaderLen
+	if size := o.SegmentSize; size > 0 {
+		switch {
+		case headers+min(n, size) > path.MTU:
+			return 0, syscall.EMSGSIZE
+		case n > size*MaxSegments, opts.noChecksum:
+			return 0, syscall.EINVAL
+		}
+		return max((n+size-1)/size, 1), nil
+	}
+	if headers+n > path.MTU && !opts.pathMTU.fragments() {
+		return 0, c.tooLong(to, path, opts)
+	}
+	return 1, nil
+}
+
+// tooLong tells of a datagram that the path does not carry.
+func (c *Conn) tooLong(to netip.AddrPort, path ipv4.Path, opts *options) error {
+	if opts.receiveErrors {
+		c.mu.Lock()
+		c.queueErrorLocked(QueuedError{Errno: syscall.EMSGSIZE, Origin: Local, Info: uint32(path.MTU), To: to})
+		c.mu.Unlock()
+	}
+	return syscall.EMSGSIZE
 }
 
 // sent says what becomes of an error from below: the application hears of one
@@ -134,12 +219,7 @@ func (c *Conn) sent(err error, to netip.AddrPort, path ipv4.Path, opts options) 
 		c.pr.stats.SndbufErrors.Add(1)
 		return nil
 	case errors.Is(err, syscall.EMSGSIZE):
-		if opts.receiveErrors {
-			c.mu.Lock()
-			c.queueErrorLocked(QueuedError{Errno: syscall.EMSGSIZE, Origin: Local, Info: uint32(path.MTU), To: to})
-			c.mu.Unlock()
-		}
-		return syscall.EMSGSIZE
+		return c.tooLong(to, path, &opts)
 	case errors.Is(err, syscall.EIO), errors.Is(err, net.ErrClosed):
 		// The device is connected to nothing: sent, and lost.
 	default:

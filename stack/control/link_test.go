@@ -46,6 +46,7 @@ func TestLinkShowAndSet(t *testing.T) {
 		require.Equal(t, Link{
 			Index: 1, Name: "lo", Flags: []string{"LOOPBACK", "UP", "LOWER_UP"}, MTU: 65536, OperState: "UNKNOWN", Type: "loopback",
 			Address: "00:00:00:00:00:00", Broadcast: "00:00:00:00:00:00", Addresses: []Address{{Local: ip("127.0.0.1"), PrefixLen: 8, Scope: "host"}},
+			Offloads: "sg csum tso4 uso4",
 		}, all[0])
 
 		yes, no, mtu, big := true, false, 1400, 9000

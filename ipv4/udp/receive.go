@@ -1,0 +1,42 @@
+package udp
+
+import "github.com/tapstack/tapstack/link"
+
+// deliver takes a datagram, or a super-segment of several, front at its data, for
+// the socket to read.
+func (c *Conn) deliver(p *link.Packet) {
+	if p.GSO == link.GSONone || c.coalesces.Load() {
+		c.enqueue(p)
+		return
+	}
+	datagrams := split(p)
+	for p := datagrams.Pop(); p != nil; p = datagrams.Pop() {
+		c.enqueue(p)
+	}
+}
+
+func (c *Conn) enqueue(p *link.Packet) {
+	c.mu.Lock()
+	reason := link.NotSpecified
+	switch cost := p.Cost(); {
+	case c.closed:
+		reason = link.SocketClosed
+	case c.costLocked() > 0 && c.costLocked()+cost > c.limit:
+		reason = link.SocketRcvBuff
+	default:
+		c.queue.Queue(p)
+		c.readable.Signal()
+	}
+	c.mu.Unlock()
+	if reason == link.NotSpecified {
+		return
+	}
+	if reason == link.SocketRcvBuff {
+		c.drops.Add(1)
+		c.pr.stats.RcvbufErrors.Add(1)
+		c.pr.stats.InErrors.Add(1)
+	}
+	c.pr.config.Drops.Drop(p, reason)
+}
+
+func (c *Conn) costLocked() int { return c.queue.Cost() + len(c.errors)*queuedErrorCost }
