@@ -112,8 +112,7 @@ func (p *Packet) Linearize() {
 		// Offsets stay as they are.
 		q := NewPacket(max(p.tail+n-Headroom, 0))
 		copy(q.buf, p.buf[:p.tail])
-		p.view, q.view = q.view, p.view
-		p.buf = q.buf
+		p.view, p.buf, q.view, q.buf = q.view, q.buf, p.view, p.buf
 		q.Release()
 	}
 	at := p.tail

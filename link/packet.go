@@ -68,9 +68,19 @@ type piece struct {
 	chunk *Chunk
 }
 
+// Packets come from the pools with their memory, which is where it stays: 512
+// bytes for what is short, 2048 for a full Ethernet frame. Longer ones borrow a
+// view each time.
+const (
+	shortMemory = 512
+	frameMemory = 2048
+)
+
 var (
-	packetPool = sync.Pool{New: func() any { return new(Packet) }}
-	live       atomic.Int64
+	shortPackets = sync.Pool{New: func() any { return &Packet{view: buffer.NewViewSize(shortMemory)} }}
+	framePackets = sync.Pool{New: func() any { return &Packet{view: buffer.NewViewSize(frameMemory)} }}
+	longPackets  = sync.Pool{New: func() any { return new(Packet) }}
+	live         atomic.Int64
 )
 
 // LivePackets returns how many packets exist that nobody has released yet. A
@@ -80,11 +90,19 @@ func LivePackets() int64 { return live.Load() }
 // NewPacket returns a packet of n bytes, whose content is unspecified, behind
 // Headroom free bytes.
 func NewPacket(n int) *Packet {
-	p := packetPool.Get().(*Packet)
-	// NewViewSize would advance the view's write index too; the offsets are
-	// ours, so the view only lends its memory.
-	v := buffer.NewViewSize(Headroom + n)
-	p.view, p.buf, p.head, p.tail, p.network, p.transport = v, v.AsSlice(), Headroom, Headroom+n, -1, -1
+	var p *Packet
+	switch size := Headroom + n; {
+	case size <= shortMemory:
+		p = shortPackets.Get().(*Packet)
+	case size <= frameMemory:
+		p = framePackets.Get().(*Packet)
+	default:
+		p = longPackets.Get().(*Packet)
+		p.view = buffer.NewViewSize(size)
+	}
+	// NewViewSize has advanced the view's write index too; the offsets are ours,
+	// so the view only lends its memory.
+	p.buf, p.head, p.tail, p.network, p.transport = p.view.AsSlice(), Headroom, Headroom+n, -1, -1
 	live.Add(1)
 	return p
 }
@@ -99,14 +117,28 @@ func NewPacketFrom(b []byte) *Packet {
 // Release gives the packet's memory back. Releasing a packet twice panics: it
 // has been somebody else's since the first time.
 func (p *Packet) Release() {
-	if p.view == nil {
+	size := len(p.buf)
+	if size == 0 {
 		panic("link: packet released twice")
 	}
-	p.view.Release()
-	p.releaseBody()
-	*p = Packet{body: p.body}
+	if len(p.body) > 0 {
+		p.releaseBody()
+	}
+	// Field by field: NewPacket sets the others, and the memory stays.
+	p.buf, p.head, p.tail, p.next = nil, 0, 0, nil
+	p.EtherType, p.Type, p.Confirm, p.In, p.Batch = 0, Host, false, 0, nil
+	p.Checksum, p.GSO, p.GSOSize = ChecksumUnknown, GSONone, 0
 	live.Add(-1)
-	packetPool.Put(p)
+	switch size {
+	case shortMemory:
+		shortPackets.Put(p)
+	case frameMemory:
+		framePackets.Put(p)
+	default:
+		p.view.Release()
+		p.view = nil
+		longPackets.Put(p)
+	}
 }
 
 // Copy returns an independent packet with the same bytes and marks. The copy

@@ -2,6 +2,8 @@ package link
 
 import (
 	"bytes"
+	"fmt"
+	"reflect"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -106,19 +108,47 @@ func TestPacketCopy(t *testing.T) {
 
 func TestPacketIsClean(t *testing.T) {
 	wantNoPackets(t)
-	p := NewPacket(64)
-	p.EtherType, p.Type, p.Confirm, p.In = ARP, Broadcast, true, 7
-	p.SetNetworkHeader()
-	p.Release()
-	q := NewPacket(64) // very likely the same memory
-	defer q.Release()
-	require.Equal(t, []any{EtherType(0), Host, false, 0}, []any{q.EtherType, q.Type, q.Confirm, q.In})
-	require.Nil(t, q.NetworkHeader())
+	for _, n := range []int{64, 1514, 5000} {
+		p := NewPacket(n)
+		v := reflect.ValueOf(p).Elem()
+		for i := range v.NumField() {
+			if f := v.Field(i); f.CanSet() {
+				require.True(t, f.IsZero(), v.Type().Field(i).Name)
+				// Anything but zero: a field that is added is to be reset, too.
+				switch f.Kind() {
+				case reflect.Bool:
+					f.SetBool(true)
+				case reflect.Pointer:
+					f.Set(reflect.New(f.Type().Elem()))
+				case reflect.Int:
+					f.SetInt(7)
+				default:
+					f.SetUint(7)
+				}
+			}
+		}
+		p.SetNetworkHeader()
+		p.SetTransportHeader()
+		c := NewChunk(100)
+		p.Append(c, c.Bytes()[:100])
+		p.Release()
+		q := NewPacket(n) // very likely the same one
+		for i := range v.NumField() {
+			if f := reflect.ValueOf(q).Elem().Field(i); f.CanSet() {
+				require.True(t, f.IsZero(), v.Type().Field(i).Name)
+			}
+		}
+		require.Nil(t, q.NetworkHeader())
+		require.Nil(t, q.TransportHeader())
+		require.False(t, q.HasBody())
+		require.Equal(t, n, q.Len())
+		q.Release()
+	}
 }
 
 func TestPacketSizes(t *testing.T) {
 	wantNoPackets(t)
-	for _, n := range []int{0, 1, 1514, 65535 + EthernetHeaderLen, 1 << 17} {
+	for _, n := range []int{0, 1, shortMemory - Headroom, shortMemory - Headroom + 1, 1514, frameMemory - Headroom, frameMemory - Headroom + 1, 65535 + EthernetHeaderLen, 1 << 17} {
 		p := NewPacketFrom(bytes.Repeat([]byte{0xab}, n))
 		require.Equal(t, n, p.Len())
 		require.Equal(t, Headroom, p.Headroom())
@@ -149,12 +179,16 @@ func TestPacketDoesNotAllocate(t *testing.T) {
 }
 
 func BenchmarkPacket(b *testing.B) {
-	payload := make([]byte, 1500)
-	b.ReportAllocs()
-	for b.Loop() {
-		p := NewPacketFrom(payload)
-		p.Push(20)
-		p.Push(14)
-		p.Release()
+	for _, n := range []int{64, 1500, 9000} {
+		payload := make([]byte, n)
+		b.Run(fmt.Sprintf("%dB", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				p := NewPacketFrom(payload)
+				p.Push(20)
+				p.Push(14)
+				p.Release()
+			}
+		})
 	}
 }
