@@ -64,6 +64,14 @@ func isZeronet(a netip.Addr) bool { return a == netip.IPv4Unspecified() }
 // isLimitedBroadcast reports whether a is 255.255.255.255.
 func isLimitedBroadcast(a netip.Addr) bool { return a.As4() == [4]byte{255, 255, 255, 255} }
 
+// ordinary reports whether a is a unicast address by its looks: none of 0/8,
+// 127/8, and 224/4 and what follows. Nearly every address is, and needs no
+// further questions.
+func ordinary(a netip.Addr) bool {
+	first := a.As4()[0]
+	return first-1 < 223 && first != 127
+}
+
 // isLocalMulticast reports whether a is in 224.0.0.0/24, which no router
 // forwards (RFC 5771, section 4).
 func isLocalMulticast(a netip.Addr) bool {

@@ -15,9 +15,10 @@ type table = bart.Table[[]*route]
 // that change it return another one which shares what is the same.
 type fib struct {
 	local, main *table
+	ours        *localSet // what local has, nil for too much
 }
 
-func newFIB() *fib { return &fib{local: new(table), main: new(table)} }
+func newFIB() *fib { return &fib{local: new(table), main: new(table), ours: newLocalSet(new(table))} }
 
 func (f *fib) table(id uint8) *table {
 	if id == TableLocal {
@@ -27,10 +28,21 @@ func (f *fib) table(id uint8) *table {
 }
 
 func (f *fib) replace(id uint8, t *table) *fib {
-	if id == TableLocal {
-		return &fib{local: t, main: f.main}
+	if t == f.table(id) {
+		return f
 	}
-	return &fib{local: f.local, main: t}
+	if id == TableLocal {
+		return &fib{local: t, main: f.main, ours: newLocalSet(t)}
+	}
+	return &fib{local: f.local, main: t, ours: f.ours}
+}
+
+// lookupLocal returns the routes of the longest prefix in table local that holds a.
+func (f *fib) lookupLocal(a netip.Addr) ([]*route, bool) {
+	if f.ours != nil {
+		return f.ours.lookup(a)
+	}
+	return f.local.Lookup(a)
 }
 
 // lookup returns the route for dst, the longest prefix first, that leaves by
@@ -38,9 +50,11 @@ func (f *fib) replace(id uint8, t *table) *fib {
 // errno is that of a route without next hop, or ENETUNREACH for none. Linux
 // looks at table local first as well (its rule 0).
 func (f *fib) lookup(dst netip.Addr, oif int, scope Scope) (*route, int, syscall.Errno) {
-	r, bits := find(f.local, dst, oif, scope)
+	r, bits := f.findLocal(dst, oif, scope)
 	if r == nil {
-		r, bits = find(f.main, dst, oif, scope)
+		if routes, ok := f.main.Lookup(dst); ok {
+			r, bits = find(routes, f.main, dst, oif, scope)
+		}
 	}
 	if r == nil {
 		return nil, 0, syscall.ENETUNREACH
@@ -51,12 +65,18 @@ func (f *fib) lookup(dst netip.Addr, oif int, scope Scope) (*route, int, syscall
 	return r, bits, 0
 }
 
-func find(t *table, dst netip.Addr, oif int, scope Scope) (*route, int) {
-	// One lookup finds a usable route nearly always.
-	routes, ok := t.Lookup(dst)
-	if !ok {
-		return nil, 0
+// findLocal is lookup in table local.
+func (f *fib) findLocal(dst netip.Addr, oif int, scope Scope) (*route, int) {
+	if routes, ok := f.lookupLocal(dst); ok {
+		return find(routes, f.local, dst, oif, scope)
 	}
+	return nil, 0
+}
+
+// find returns the first route that may be taken, beginning with those of the
+// longest prefix in t that holds dst.
+func find(routes []*route, t *table, dst netip.Addr, oif int, scope Scope) (*route, int) {
+	// One of these is it nearly always.
 	for _, r := range routes {
 		if r.usable(oif, scope) {
 			return r, r.Dst.Bits()
@@ -65,6 +85,7 @@ func find(t *table, dst netip.Addr, oif int, scope Scope) (*route, int) {
 	// Back to shorter prefixes.
 	for bits := routes[0].Dst.Bits(); bits > 0; bits = routes[0].Dst.Bits() {
 		p, _ := dst.Prefix(bits - 1)
+		var ok bool
 		if _, routes, ok = t.LookupPrefixLPM(p); !ok {
 			return nil, 0
 		}
@@ -81,13 +102,15 @@ func find(t *table, dst netip.Addr, oif int, scope Scope) (*route, int) {
 // than 0, inet_addr_type_dev_table do: Local and Broadcast are then of that
 // interface only.
 func (f *fib) addrType(a netip.Addr, index int) RouteType {
-	if isZeronet(a) || isLimitedBroadcast(a) {
-		return Broadcast
+	if !ordinary(a) {
+		if isZeronet(a) || isLimitedBroadcast(a) {
+			return Broadcast
+		}
+		if a.IsMulticast() {
+			return Multicast
+		}
 	}
-	if a.IsMulticast() {
-		return Multicast
-	}
-	if routes, ok := f.local.Lookup(a); ok {
+	if routes, ok := f.lookupLocal(a); ok {
 		if r := routes[0]; index == 0 || r.Interface == index {
 			return r.Type
 		}

@@ -75,7 +75,7 @@ func (pr *Protocol) outputPath(dst, src netip.Addr, oif int) (Path, syscall.Errn
 		if src.IsMulticast() || isLimitedBroadcast(src) {
 			return Path{}, syscall.EINVAL
 		}
-		own, _ := find(f.local, src, 0, ScopeUniverse)
+		own, _ := f.findLocal(src, 0, ScopeUniverse)
 		if own == nil || own.Type != Local {
 			return Path{}, syscall.EINVAL
 		}
@@ -197,38 +197,13 @@ func (pr *Protocol) inputPath(i *Interface, dst, src netip.Addr) (Path, link.Dro
 		// checked; Linux does not look at it again either.
 		return Path{Type: pr.ownType(f, i, dst), Interface: i, MTU: i.MTU()}, link.NotSpecified, 0
 	}
-	if src.IsMulticast() || isLimitedBroadcast(src) {
-		return Path{}, link.IPInvalidSource, 0
-	}
-	if dst.IsMulticast() {
-		if !i.member(dst) {
-			return Path{}, link.IPMulticast, 0
-		}
-		if src.IsLoopback() && !i.routesLocalnet() {
-			return Path{}, link.IPLocalNet, 0
-		}
-		if isZeronet(src) {
-			if !isLocalMulticast(dst) {
-				return Path{}, link.IPInvalidSource, 0
-			}
-		} else if _, reason := pr.validateSource(f, i, nil, src); reason != link.NotSpecified {
-			return Path{}, reason, 0
-		}
-		return Path{Type: Multicast, Interface: i, MTU: i.MTU(), member: true}, link.NotSpecified, 0
-	}
-	// RFC 1122 section 3.2.1.3: 0.0.0.0 is a source only for a host that does
-	// not know its address yet.
-	broadcast := isLimitedBroadcast(dst) || isZeronet(src) && isZeronet(dst)
-	if !broadcast {
-		switch {
-		case isZeronet(src):
-			return Path{}, link.IPInvalidSource, 0
-		case isZeronet(dst):
-			return Path{}, link.IPInvalidDest, 0
-		case dst.IsLoopback() && !i.routesLocalnet():
-			return Path{}, link.IPInvalidDest, 0
-		case src.IsLoopback() && !i.routesLocalnet():
-			return Path{}, link.IPLocalNet, 0
+	broadcast := false
+	if !ordinary(dst) || !ordinary(src) {
+		var done bool
+		var path Path
+		var reason link.DropReason
+		if path, broadcast, reason, done = pr.specialPath(f, i, dst, src); done {
+			return path, reason, 0
 		}
 	}
 	var r *route
@@ -272,6 +247,47 @@ func (pr *Protocol) inputPath(i *Interface, dst, src netip.Addr) (Path, link.Dro
 		path.redirect = i.conf.Or(devconf.SharedMedia) || shareSubnet(i, src, path.NextHop(dst))
 	}
 	return path, link.NotSpecified, 0
+}
+
+// specialPath is what inputPath has to look at with addresses that are not
+// ordinary: done is true when that decides. Otherwise broadcast says that the
+// packet is to all of a link.
+func (pr *Protocol) specialPath(f *fib, i *Interface, dst, src netip.Addr) (path Path, broadcast bool, reason link.DropReason, done bool) {
+	if src.IsMulticast() || isLimitedBroadcast(src) {
+		return Path{}, false, link.IPInvalidSource, true
+	}
+	if dst.IsMulticast() {
+		if !i.member(dst) {
+			return Path{}, false, link.IPMulticast, true
+		}
+		if src.IsLoopback() && !i.routesLocalnet() {
+			return Path{}, false, link.IPLocalNet, true
+		}
+		if isZeronet(src) {
+			if !isLocalMulticast(dst) {
+				return Path{}, false, link.IPInvalidSource, true
+			}
+		} else if _, reason := pr.validateSource(f, i, nil, src); reason != link.NotSpecified {
+			return Path{}, false, reason, true
+		}
+		return Path{Type: Multicast, Interface: i, MTU: i.MTU(), member: true}, false, link.NotSpecified, true
+	}
+	// RFC 1122 section 3.2.1.3: 0.0.0.0 is a source only for a host that does
+	// not know its address yet.
+	broadcast = isLimitedBroadcast(dst) || isZeronet(src) && isZeronet(dst)
+	if !broadcast {
+		switch {
+		case isZeronet(src):
+			return Path{}, false, link.IPInvalidSource, true
+		case isZeronet(dst):
+			return Path{}, false, link.IPInvalidDest, true
+		case dst.IsLoopback() && !i.routesLocalnet():
+			return Path{}, false, link.IPInvalidDest, true
+		case src.IsLoopback() && !i.routesLocalnet():
+			return Path{}, false, link.IPLocalNet, true
+		}
+	}
+	return Path{}, broadcast, link.NotSpecified, false
 }
 
 // ownType classifies the destination of a packet that came back to us.
