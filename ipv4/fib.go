@@ -9,7 +9,7 @@ import (
 )
 
 // table maps destinations to their routes, by metric and then by age.
-type table = bart.Table[[]*route]
+type table = bart.Fast[[]*route]
 
 // fib is the forwarding information base: an immutable value, whose methods
 // that change it return another one which shares what is the same.
