@@ -5,8 +5,9 @@ package link
 type Batcher interface {
 	// WhenIdle has Read call f, in its goroutine, before it waits. If f returns
 	// true something may have changed, and Read looks for a frame once more. It
-	// must be called before Read.
-	WhenIdle(f func() bool)
+	// must be called before Read. It returns false when nobody will call f: for
+	// instance a wrapper whose inner device cannot say.
+	WhenIdle(f func() bool) bool
 }
 
 // Flusher has work that was put off.

@@ -13,8 +13,10 @@
 // A packet may be unfinished: its transport checksum partial, its payload that of
 // several segments, part of it in memory that it shares. What a device does not
 // take as it is (Features) is finished in one place, Segment, just above the
-// device; all other code passes such packets on. Code that needs the bytes in one
-// piece calls Linearize, code that needs the checksum CompleteChecksum.
+// device; all other code passes such packets on. GRO makes
+// super-segments of what a device gives in single frames, such that Segment gives
+// the same frames back. Code that needs the bytes in one piece calls Linearize,
+// code that needs the checksum CompleteChecksum.
 //
 // # Sources
 //

@@ -42,12 +42,15 @@ const (
 	TCPSegmentation
 	// UDPSegmentation: Write takes GSOUDP packets.
 	UDPSegmentation
+	// ReceiveOffload is the interface's own feature: GRO of what the device
+	// gives.
+	ReceiveOffload
 )
 
 // String returns ethtool's short words for the features, with blanks between.
 func (f Features) String() string {
 	var names []string
-	for i, name := range []string{"sg", "csum", "tso4", "uso4"} {
+	for i, name := range []string{"sg", "csum", "tso4", "uso4", "gro"} {
 		if f>>i&1 == 1 {
 			names = append(names, name)
 		}
@@ -80,6 +83,9 @@ func (f Features) Take(p *Packet) bool {
 	}
 	switch p.GSO {
 	case GSOTCP:
+		if p.FixedID {
+			return false // no device of ours can (Linux's NETIF_F_TSO_MANGLEID)
+		}
 		need |= TCPSegmentation
 	case GSOUDP:
 		need |= UDPSegmentation

@@ -60,6 +60,9 @@ type Packet struct {
 	// fewer.
 	GSO     GSOType
 	GSOSize int
+	// FixedID says that the segments of a super-segment share one IPv4
+	// identification. Otherwise they count up.
+	FixedID bool
 }
 
 // piece is a part of a packet's body.
@@ -127,7 +130,7 @@ func (p *Packet) Release() {
 	// Field by field: NewPacket sets the others, and the memory stays.
 	p.buf, p.head, p.tail, p.next = nil, 0, 0, nil
 	p.EtherType, p.Type, p.Confirm, p.In, p.Batch = 0, Host, false, 0, nil
-	p.Checksum, p.GSO, p.GSOSize = ChecksumUnknown, GSONone, 0
+	p.Checksum, p.GSO, p.GSOSize, p.FixedID = ChecksumUnknown, GSONone, 0, false
 	live.Add(-1)
 	switch size {
 	case shortMemory:
@@ -159,7 +162,7 @@ func (p *Packet) Copy() *Packet {
 		q.transport = p.transport + shift
 	}
 	q.EtherType, q.Type, q.Confirm, q.In = p.EtherType, p.Type, p.Confirm, p.In
-	q.Checksum, q.GSO, q.GSOSize = p.Checksum, p.GSO, p.GSOSize
+	q.Checksum, q.GSO, q.GSOSize, q.FixedID = p.Checksum, p.GSO, p.GSOSize, p.FixedID
 	q.csumStart, q.csumOffset = p.csumStart+shift, p.csumOffset
 	return q
 }

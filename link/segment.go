@@ -91,7 +91,9 @@ func Segment(p *Packet, network int) (segments Queue, ok bool) {
 		// Each is a packet of its own: it needs an identification as if it had
 		// been sent by itself, as Linux numbers them.
 		binary.BigEndian.PutUint16(h[4:], id)
-		id++
+		if !p.FixedID {
+			id++
+		}
 		binary.BigEndian.PutUint16(h[10:], 0)
 		binary.BigEndian.PutUint16(h[10:], ^Sum(h[:ip], 0))
 		t := h[ip:]

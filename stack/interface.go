@@ -28,6 +28,10 @@ type InterfaceConfig struct {
 	Addrs []netip.Prefix
 	// Loopback marks the host's own lo.
 	Loopback bool
+	// NoGRO leaves received TCP segments as they are (ethtool's gro off). By
+	// default consecutive ones are handled as one, if the device says when it
+	// has no more for now (link.Batcher).
+	NoGRO bool
 }
 
 // Interface is a device with the host's addresses on it.
@@ -80,7 +84,8 @@ func (i *Interface) Loopback() bool { return i.loopback }
 // Stats returns the interface's counters.
 func (i *Interface) Stats() *InterfaceStats { return &i.stats }
 
-// Features returns what the device does for the stack.
+// Features returns what the device does for the stack, and what the interface
+// does to what is received.
 func (i *Interface) Features() link.Features { return i.features }
 
 // Device returns the device under the interface.
@@ -122,6 +127,8 @@ func (h *Host) addInterface(c InterfaceConfig) (*Interface, error) {
 	i.up.Store(true)
 	i.carrier.Store(true)
 
+	receive := i.newReceiver(!c.NoGRO && !c.Loopback)
+
 	i.conf = h.conf.AddInterface(i.index)
 	hops, err := h.neighbours.AddInterface(neighbour.InterfaceConfig{Index: i.index, Name: i.name, Addr: addr, Link: i, Loopback: c.Loopback})
 	if err != nil {
@@ -137,7 +144,7 @@ func (h *Host) addInterface(c InterfaceConfig) (*Interface, error) {
 	h.next++
 	nics := append(slices.Clone(*h.nics.Load()), i)
 	h.nics.Store(&nics)
-	h.loops.Go(i.receiveLoop)
+	h.loops.Go(receive.loop)
 	if c := carrierOf(i.dev); c != nil {
 		h.loops.Go(func() { i.carrierLoop(c) })
 	}
@@ -178,22 +185,41 @@ func (h *Host) RemoveInterface(name string) error {
 	return i.dev.Close()
 }
 
-// maxBatch is how many frames make a batch at most.
-const maxBatch = 32
+// maxBatch is how many frames make a batch at most, Linux's NAPI_POLL_WEIGHT: a
+// device that is never idle must not keep anybody waiting.
+const maxBatch = 64
 
-// receiveLoop takes every frame from the device up to the socket, until the
-// device is closed.
-func (i *Interface) receiveLoop() {
-	var batch link.Batch
-	var current *link.Batch // nil where nobody tells when a batch ends
-	if d, ok := i.dev.(link.Batcher); ok && i.features != 0 {
-		d.WhenIdle(batch.Flush)
-		current = &batch
+// receiver takes frames from a device up to the socket.
+type receiver struct {
+	i       *Interface
+	gro     link.GRO
+	merges  bool
+	batch   link.Batch
+	batches bool // the device says when one ends
+}
+
+// newReceiver prepares to read the device, with GRO if that is wanted and the
+// device says when to flush.
+func (i *Interface) newReceiver(gro bool) *receiver {
+	r := &receiver{i: i}
+	if d, ok := i.dev.(link.Batcher); ok {
+		r.batches = d.WhenIdle(r.flush)
 	}
+	if r.merges = gro && r.batches; r.merges {
+		r.gro.Deliver = r.deliver
+		i.features |= link.ReceiveOffload
+	}
+	return r
+}
+
+// loop takes every frame from the device up to the socket, until the device is
+// closed.
+func (r *receiver) loop() {
+	i := r.i
 	for n := 1; ; n++ {
 		p, err := i.dev.Read()
 		if err != nil {
-			batch.Flush()
+			r.flush()
 			if !errors.Is(err, net.ErrClosed) {
 				i.host.log.Error("interface cannot be read any more", "name", i.name, "err", err)
 				i.cut.Store(true)
@@ -201,12 +227,32 @@ func (i *Interface) receiveLoop() {
 			}
 			return
 		}
-		p.Batch = current
-		i.input(p)
+		if i.up.Load() {
+			i.stats.RxPackets.Add(1)
+			i.stats.RxBytes.Add(uint64(p.Len()))
+		}
+		if r.merges {
+			r.gro.Input(p)
+		} else {
+			r.deliver(p)
+		}
 		if n%maxBatch == 0 {
-			batch.Flush()
+			r.flush()
 		}
 	}
+}
+
+func (r *receiver) deliver(p *link.Packet) {
+	if r.batches {
+		p.Batch = &r.batch
+	}
+	r.i.input(p)
+}
+
+// flush ends a batch, and reports whether there was anything in it.
+func (r *receiver) flush() bool {
+	held := r.gro.Flush()
+	return r.batch.Flush() || held
 }
 
 // input takes a received frame.
@@ -216,8 +262,6 @@ func (i *Interface) input(p *link.Packet) {
 		i.drop(p, link.DevReady)
 		return
 	}
-	i.stats.RxPackets.Add(1)
-	i.stats.RxBytes.Add(uint64(p.Len()))
 	eth, n, err := link.ParseEthernet(p.Bytes())
 	if err != nil {
 		i.drop(p, link.HdrTrunc)

@@ -31,6 +31,10 @@ func onTAP(t *testing.T, wrap func(link.Device) link.Device) (*stack.Host, *tapt
 }
 
 func onTAPWith(t *testing.T, offload tap.Offload, wrap func(link.Device) link.Device) (*stack.Host, *taptest.Netns) {
+	return onTAPWithout(t, offload, false, wrap)
+}
+
+func onTAPWithout(t *testing.T, offload tap.Offload, noGRO bool, wrap func(link.Device) link.Device) (*stack.Host, *taptest.Netns) {
 	ns := taptest.Namespace(t)
 	d, err := tap.Open(tap.Config{Name: "t0", Addr: link.Addr{2, 0, 0, 0, 0, 2}, Peer: netip.MustParsePrefix("10.0.0.1/24"), Offload: offload})
 	require.NoError(t, err)
@@ -41,7 +45,7 @@ func onTAPWith(t *testing.T, offload tap.Offload, wrap func(link.Device) link.De
 	h, err := stack.New(stack.Config{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, h.Close()) })
-	_, err = h.AddInterface(stack.InterfaceConfig{Name: "t0", Device: dev, Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.2/24")}})
+	_, err = h.AddInterface(stack.InterfaceConfig{Name: "t0", Device: dev, Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.2/24")}, NoGRO: noGRO})
 	require.NoError(t, err)
 	return h, ns
 }
@@ -120,23 +124,25 @@ func TestKernelBulkBothWays(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		offload tap.Offload
+		noGRO   bool
 		wrap    func(link.Device) link.Device
 	}{
-		{"offloads", tap.OffloadAuto, nil},
-		{"offloads, loss", tap.OffloadAuto, lossy},
-		{"plain frames", tap.OffloadOff, nil},
-		{"plain frames, loss", tap.OffloadOff, lossy},
-		{"offloads, bit errors", tap.OffloadAuto, func(d link.Device) link.Device {
+		{"offloads", tap.OffloadAuto, false, nil},
+		{"offloads, loss", tap.OffloadAuto, false, lossy},
+		{"plain frames", tap.OffloadOff, false, nil},
+		{"plain frames, no GRO", tap.OffloadOff, true, nil},
+		{"plain frames, loss", tap.OffloadOff, false, lossy},
+		{"offloads, bit errors", tap.OffloadAuto, false, func(d link.Device) link.Device {
 			f := fault.Faults{Corrupt: 0.01}
 			return fault.New(d, fault.Config{Rand: random.New(42), In: f, Out: f})
 		}},
 	} {
-		t.Run(c.name, func(t *testing.T) { bulkBothWays(t, c.offload, c.wrap) })
+		t.Run(c.name, func(t *testing.T) { bulkBothWays(t, c.offload, c.noGRO, c.wrap) })
 	}
 }
 
-func bulkBothWays(t *testing.T, offload tap.Offload, wrap func(link.Device) link.Device) {
-	h, ns := onTAPWith(t, offload, wrap)
+func bulkBothWays(t *testing.T, offload tap.Offload, noGRO bool, wrap func(link.Device) link.Device) {
+	h, ns := onTAPWithout(t, offload, noGRO, wrap)
 	l, err := h.Listen("tcp", ":9000")
 	require.NoError(t, err)
 	defer l.Close()

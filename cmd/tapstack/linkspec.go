@@ -19,6 +19,7 @@ type linkSpec struct {
 	mtu     int          // 0: the device's
 	queues  int
 	offload string // auto, on, off
+	noGRO   bool   // gro=off
 }
 
 // offloads are the values of offload=.
@@ -44,7 +45,7 @@ func parseLink(s string) (linkSpec, error) {
 	for part := range strings.SplitSeq(s, ",") {
 		key, value, ok := strings.Cut(part, "=")
 		if !ok || value == "" {
-			return l, usage("--link %s: %q: want key=value with name, mac, addr, peer, mtu, queues or offload", s, part)
+			return l, usage("--link %s: %q: want key=value with name, mac, addr, peer, mtu, queues, offload or gro", s, part)
 		}
 		if seen[key] && key != "addr" {
 			return l, usage("--link %s: %s is given twice", s, key)
@@ -78,8 +79,13 @@ func parseLink(s string) (linkSpec, error) {
 			if _, ok := offloads[value]; !ok {
 				return l, usage("--link %s: offload %q: want auto, on or off", s, value)
 			}
+		case "gro":
+			if value != "on" && value != "off" {
+				return l, usage("--link %s: gro %q: want on or off", s, value)
+			}
+			l.noGRO = value == "off"
 		default:
-			return l, usage("--link %s: there is no key %q: want name, mac, addr, peer, mtu, queues or offload", s, key)
+			return l, usage("--link %s: there is no key %q: want name, mac, addr, peer, mtu, queues, offload or gro", s, key)
 		}
 		if err != nil {
 			return l, usage("--link %s: %s: %v", s, key, err)

@@ -47,14 +47,15 @@ Without --link there is one TAP, tap0: 10.0.0.1/24 on the kernel's side, and
 10.0.0.2/24 on the host's. A device that exists is attached, and left as it was; one
 that does not is created, brought up, and removed at the end.
 
---link name=NAME[,mac=MAC][,addr=ADDR/LEN]...[,peer=ADDR/LEN][,mtu=N][,queues=N][,offload=auto|on|off]
+--link name=NAME[,mac=MAC][,addr=ADDR/LEN]...[,peer=ADDR/LEN][,mtu=N][,queues=N][,offload=auto|on|off][,gro=on|off]
   name     of the kernel's device and of the host's interface
   mac      the host's own; random when left out
   addr     the host's addresses; none when left out
   peer     an address for the kernel's side
   offload  off: frames of at most the MTU, with complete checksums, for tools that
            look at them; on: fail where the kernel lacks something; auto: with what
-           it has`,
+           it has
+  gro      off: received TCP segments are not put together`,
 		Example: `  sudo tapstack run
   sudo tapstack run --link name=t0,addr=10.1.0.2/24,peer=10.1.0.1/24 --route 0.0.0.0/0,via=10.1.0.1
   sudo tapstack run --link name=t0,addr=10.1.0.1/24 --link name=t1,addr=10.2.0.1/24 --sysctl net.ipv4.ip_forward=1`,
@@ -222,7 +223,7 @@ func startHost(cfg hostConfig) (_ *runningHost, err error) {
 		if l.queues > 1 {
 			cfg.log.Warn("one queue is used", "link", l.name, "queues", l.queues)
 		}
-		if _, err := h.AddInterface(stack.InterfaceConfig{Name: l.name, Device: dev}); err != nil {
+		if _, err := h.AddInterface(stack.InterfaceConfig{Name: l.name, Device: dev, NoGRO: l.noGRO}); err != nil {
 			return nil, err
 		}
 	}

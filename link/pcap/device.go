@@ -113,10 +113,9 @@ func (d *Device) Unwrap() link.Device { return d.Device }
 func (d *Device) Features() link.Features { return link.FeaturesOf(d.Device) }
 
 // WhenIdle is for the inner device, if it can say (link.Batcher).
-func (d *Device) WhenIdle(f func() bool) {
-	if b, ok := d.Device.(link.Batcher); ok {
-		b.WhenIdle(f)
-	}
+func (d *Device) WhenIdle(f func() bool) bool {
+	b, ok := d.Device.(link.Batcher)
+	return ok && b.WhenIdle(f)
 }
 
 // Missed returns how many frames passed without being recorded.

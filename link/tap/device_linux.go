@@ -15,11 +15,6 @@ import (
 	"github.com/tapstack/tapstack/link"
 )
 
-// maxFrame is the longest frame a TAP gives: an MTU of MaxMTU, the header, a
-// VLAN tag, and room for what the kernel may think of next. A shorter buffer
-// would truncate frames without notice.
-const maxFrame = 64<<10 + 512
-
 // Device is an open TAP device. It implements link.Device.
 type Device struct {
 	file *os.File
@@ -29,8 +24,8 @@ type Device struct {
 	peer link.Addr
 	mtu  int
 
-	rx     []byte    // Read's, without a virtio-net header
-	reader *reader   // Read's, with one; nil without
+	vnet   bool // frames have a virtio-net header in front
+	reader *reader
 	writes sync.Pool // of *write
 
 	features link.Features
@@ -116,24 +111,22 @@ func (d *Device) openFile(c Config, before found) (err error) {
 			return fmt.Errorf("%w; open it with offload auto or off", d.missing)
 		}
 		if err == nil {
-			d.reader = newReader()
+			d.vnet, d.reader = true, newReader(vnetLen)
 			return nil
 		}
 	}
 	d.file, d.name, err = openWater(c.Name, before)
-	d.rx = make([]byte, maxFrame)
+	d.reader = newReader(0)
 	return err
 }
 
 // Features returns what the device does for the stack (link.Offloader).
 func (d *Device) Features() link.Features { return d.features }
 
-// WhenIdle has Read call f before it waits (link.Batcher). It does nothing for a
-// device without offloads.
-func (d *Device) WhenIdle(f func() bool) {
-	if d.reader != nil {
-		d.reader.idle = f
-	}
+// WhenIdle has Read call f before it waits (link.Batcher).
+func (d *Device) WhenIdle(f func() bool) bool {
+	d.reader.idle = f
+	return true
 }
 
 // Missing says which offloads are not there though they were asked for, and why;
@@ -232,14 +225,7 @@ func (d *Device) MTU() int { return d.mtu }
 // whole. The error is net.ErrClosed after Close, and wraps EBADFD when the
 // device was removed.
 func (d *Device) Read() (p *link.Packet, err error) {
-	if d.reader != nil {
-		p, err = d.reader.next(d.raw)
-	} else {
-		var n int
-		if n, err = d.file.Read(d.rx); err == nil {
-			p = link.NewPacketFrom(d.rx[:n])
-		}
-	}
+	p, err = d.reader.next(d.raw)
 	switch {
 	case err == nil:
 		return p, nil
@@ -262,7 +248,7 @@ func (d *Device) removed() bool {
 // link.ErrQueueFull when the kernel has no room, net.ErrClosed after Close, and
 // wraps EIO while the kernel's side is down.
 func (d *Device) Write(p *link.Packet) error {
-	if d.reader != nil {
+	if d.vnet {
 		putVnet(p)
 	}
 	w := d.writes.Get().(*write)

@@ -19,10 +19,12 @@ const (
 	keepLarge = 32 << 10
 )
 
-// reader is readv(2) of one frame with its virtio-net header: the start into
-// scratch, the rest, if there is any, into a chunk that becomes the packet's
-// body. Only Read's goroutine uses it.
+// reader is readv(2) of one frame with its virtio-net header, if it has one: the
+// start into scratch, the rest, if there is any, into a chunk that becomes the
+// packet's body. Together they hold more than the longest frame, which a shorter
+// buffer would truncate without notice. Only Read's goroutine uses it.
 type reader struct {
+	header  int    // length of the virtio-net header, 0 without one
 	scratch []byte // header and start
 	large   *link.Chunk
 	iov     [2]unix.Iovec
@@ -32,8 +34,8 @@ type reader struct {
 	errno   unix.Errno
 }
 
-func newReader() *reader {
-	r := &reader{scratch: make([]byte, vnetLen+scratchLen)}
+func newReader(header int) *reader {
+	r := &reader{header: header, scratch: make([]byte, header+scratchLen)}
 	r.iov[0].Base = &r.scratch[0]
 	r.iov[0].SetLen(len(r.scratch))
 	// A raw system call, as the descriptor never blocks: the runtime need not
@@ -73,8 +75,8 @@ func (r *reader) next(raw syscall.RawConn) (*link.Packet, error) {
 			r.close()
 			return nil, r.errno
 		}
-		if r.n >= vnetLen {
-			return r.packet(r.n - vnetLen), nil
+		if r.n >= r.header {
+			return r.packet(r.n - r.header), nil
 		}
 	}
 }
@@ -82,7 +84,7 @@ func (r *reader) next(raw syscall.RawConn) (*link.Packet, error) {
 // packet makes a packet of a frame of n bytes.
 func (r *reader) packet(n int) *link.Packet {
 	own := min(n, scratchLen)
-	p := link.NewPacketFrom(r.scratch[vnetLen : vnetLen+own])
+	p := link.NewPacketFrom(r.scratch[r.header : r.header+own])
 	if rest := n - own; rest > 0 {
 		from := r.large.Bytes()[:rest]
 		if rest >= keepLarge {
@@ -93,7 +95,9 @@ func (r *reader) packet(n int) *link.Packet {
 			p.Append(c, c.Bytes()[:copy(c.Bytes(), from)])
 		}
 	}
-	parseVnet(r.scratch[:vnetLen], p)
+	if r.header > 0 {
+		parseVnet(r.scratch[:r.header], p)
+	}
 	if p.GSO == link.GSONone {
 		p.Linearize() // of a large MTU
 	}

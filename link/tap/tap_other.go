@@ -39,7 +39,7 @@ func (d *Device) KernelAddr() link.Addr { return link.Addr{} }
 func (d *Device) Features() link.Features { return 0 }
 
 // WhenIdle does nothing.
-func (d *Device) WhenIdle(func() bool) {}
+func (d *Device) WhenIdle(func() bool) bool { return false }
 
 // Missing returns nil.
 func (d *Device) Missing() error { return nil }
