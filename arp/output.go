@@ -80,29 +80,50 @@ func (pr *Protocol) reply(i *iface, a Packet, p *link.Packet, o outcome) {
 	answer := Packet{Op: Reply, SenderAddr: i.addr, SenderIP: a.TargetIP, TargetAddr: a.SenderAddr, TargetIP: a.SenderIP}
 	p.Trim(Len)
 	answer.Put(p.Bytes())
-	p.In, p.Type = 0, link.Host
+	batch := p.Batch
+	p.In, p.Type, p.Batch = 0, link.Host, nil
 	pr.Stats.outcomes[o].Add(1)
 	dst := a.SenderAddr
 	if pr.cfg.BroadcastReply {
 		dst = link.BroadcastAddr
 	}
-	_ = pr.transmit(i, dst, answer, p) // who asked will ask again
+	if !pr.finish(i, dst, answer, p) {
+		return
+	}
+	if batch != nil {
+		i.answers.queueReply(p, batch)
+		return
+	}
+	_ = pr.write(i.dev, p, Reply) // who asked will ask again
 }
 
 // transmit sends the packet a, which p holds. The error is EPERM when the filter
 // refuses it, or the device's, which has counted the drop.
 func (pr *Protocol) transmit(i *iface, dst link.Addr, a Packet, p *link.Packet) error {
+	if !pr.finish(i, dst, a, p) {
+		return syscall.EPERM // as a packet socket behind arptables sees it
+	}
+	return pr.write(i.dev, p, a.Op)
+}
+
+// finish makes a frame of the packet a, which p holds. It reports whether the
+// filter lets it out; p is gone otherwise.
+func (pr *Protocol) finish(i *iface, dst link.Addr, a Packet, p *link.Packet) bool {
 	if h := pr.hooks.Load(); h != nil && !h.output(i, a) {
 		pr.refuse(p)
-		return syscall.EPERM // as a packet socket behind arptables sees it
+		return false
 	}
 	p.EtherType = link.ARP
 	link.Ethernet{Dst: dst, Src: i.addr, Type: link.ARP}.Put(p.Push(link.EthernetHeaderLen))
-	if err := i.dev.Write(p); err != nil {
+	return true
+}
+
+func (pr *Protocol) write(dev link.Writer, p *link.Packet, op Op) error {
+	if err := dev.Write(p); err != nil {
 		pr.Stats.OutErrors.Add(1)
 		return err
 	}
-	if a.Op == Reply {
+	if op == Reply {
 		pr.Stats.OutReplies.Add(1)
 	} else {
 		pr.Stats.OutRequests.Add(1)

@@ -82,13 +82,14 @@ type Protocol struct {
 
 // iface is an interface as ARP sees it; immutable.
 type iface struct {
-	index int
-	addr  link.Addr
-	dev   link.Writer
-	noARP bool
-	conf  *devconf.Device
-	down  bool   // there is no link
-	epoch uint64 // grows when the link comes back, and when addr changes
+	index   int
+	addr    link.Addr
+	dev     link.Writer
+	noARP   bool
+	answers *answers
+	conf    *devconf.Device
+	down    bool   // there is no link
+	epoch   uint64 // grows when the link comes back, and when addr changes
 }
 
 // InterfaceConfig describes an interface to AddInterface.
@@ -116,7 +117,7 @@ func (pr *Protocol) AddInterface(c InterfaceConfig) error {
 	if m[c.Index] != nil {
 		return fmt.Errorf("arp: interface %d exists", c.Index)
 	}
-	m[c.Index] = &iface{index: c.Index, addr: c.Addr, dev: c.Link, noARP: c.NoARP, conf: c.Conf}
+	m[c.Index] = &iface{index: c.Index, addr: c.Addr, dev: c.Link, noARP: c.NoARP, answers: &answers{pr: pr, dev: c.Link}, conf: c.Conf}
 	pr.ifaces.Store(&m)
 	return nil
 }

@@ -76,6 +76,7 @@ func (pr *Protocol) queueProxy(i *iface, p *link.Packet, params neighbour.Params
 		wait = time.Duration(pr.cfg.Rand.Int64N(int64(params.ProxyDelay)))
 	}
 	now := pr.cfg.Clock.Now()
+	p.Batch = nil // over by then
 	r := delayedRequest{p: p, due: now.Add(wait)}
 
 	pr.mu.Lock()

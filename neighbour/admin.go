@@ -31,7 +31,8 @@ func (t *Table) Set(iface int, ip netip.Addr, r Request) error {
 	use := r.Flags&(Use|Managed) != 0
 	exempted := r.State == Permanent || r.Flags&(ExtLearned|ExtValidated) != 0
 	absent := false
-	s, e, err := t.lookupLocked(i, addr, false, false, CauseCommand)
+	now := t.now()
+	s, e, err := t.lookupLocked(i, addr, false, false, CauseCommand, now)
 	if err == ErrNotFound {
 		switch {
 		case !r.Create:
@@ -41,7 +42,7 @@ func (t *Table) Set(iface int, ip netip.Addr, r Request) error {
 			return ErrCombination
 		}
 		absent = true
-		s, e, err = t.obtain(i, addr, exempted, CauseCommand)
+		s, e, err = t.obtain(i, addr, exempted, CauseCommand, now)
 	} else if r.Exclusive {
 		s.mu.Unlock()
 		return ErrExists
@@ -67,7 +68,6 @@ func (t *Table) Set(iface int, ip netip.Addr, r Request) error {
 	}
 
 	var w work
-	now := t.now()
 	u := Update{LLAddr: r.LLAddr, HasLLAddr: r.HasLLAddr, State: r.State, Flags: flags, Cause: CauseCommand}
 	// Before the update, so that its announcement has it, and also when that is
 	// refused (Linux's neigh_add).
@@ -96,12 +96,12 @@ func (t *Table) Delete(iface int, ip netip.Addr) error {
 	if err != nil {
 		return err
 	}
-	s, e, err := t.lookupLocked(i, addr, false, false, CauseCommand)
+	now := t.now()
+	s, e, err := t.lookupLocked(i, addr, false, false, CauseCommand, now)
 	if err != nil {
 		return err
 	}
 	var w work
-	now := t.now()
 	u := Update{State: Failed, Flags: Override | Admin, Cause: CauseCommand}
 	err = s.updateLocked(e, &u, now, &w)
 	if err == nil {

@@ -172,6 +172,39 @@ func BenchmarkUpdateRefresh(b *testing.B) {
 	}
 }
 
+// BenchmarkUpdateHint is a request of a neighbour that is known, and says nothing
+// new.
+func BenchmarkUpdateHint(b *testing.B) {
+	for _, n := range []int{1000, 100_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			t, _ := benchTable(b, Config{}, sink{})
+			defer t.Close()
+			u := Update{LLAddr: macA, HasLLAddr: true, State: Stale, Flags: Override | Create, Cause: CauseFrame}
+			b.ReportAllocs()
+			for k := 0; b.Loop(); k++ {
+				t.Update(1, nth(k%n), u)
+			}
+		})
+	}
+}
+
+// BenchmarkUpdateStranger is a request of somebody who was not known.
+func BenchmarkUpdateStranger(b *testing.B) {
+	t, _ := benchTable(b, Config{}, &releasing{})
+	defer t.Close()
+	const n = 100_000
+	u := Update{LLAddr: macA, HasLLAddr: true, State: Stale, Flags: Override | Create, Cause: CauseFrame}
+	b.ReportAllocs()
+	for k := 0; b.Loop(); k++ {
+		t.Update(1, nth(k%n), u)
+		if k%n == n-1 {
+			b.StopTimer()
+			t.SetLLAddr(1, macM)
+			b.StartTimer()
+		}
+	}
+}
+
 func heap() uint64 {
 	runtime.GC()
 	runtime.GC()

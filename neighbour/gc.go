@@ -208,8 +208,7 @@ func (e *entry) busyLocked() bool { return e.timer != noTimer || e.marks&drainin
 // the table has entries left.
 func (t *Table) collect() bool {
 	if t.entries.Load() >= int64(t.limits.Load().Thresh1) {
-		now := t.now()
-		t.removeWhere(CauseCollector, func(s *shard, e *entry) bool { return s.expiredLocked(e, now) })
+		t.removeWhere(CauseCollector, (*shard).expiredLocked)
 	}
 	return t.entries.Load() > 0
 }
@@ -229,15 +228,16 @@ func (s *shard) expiredLocked(e *entry, now instant) bool {
 	return w.state() == Failed || now < e.used || now >= e.used.add(e.iface.block.load().GCStaleTime)
 }
 
-// removeWhere removes the entries that match, a few under each hold of a lock.
-func (t *Table) removeWhere(cause Cause, match func(s *shard, e *entry) bool) (removed int) {
+// removeWhere removes the entries that match, a few under each hold of a lock. The
+// time is read under the lock: an entry used since would seem to be of the future.
+func (t *Table) removeWhere(cause Cause, match func(s *shard, e *entry, now instant) bool) (removed int) {
 	for i := range t.shards {
 		removed += t.shards[i].removeWhere(cause, match)
 	}
 	return removed
 }
 
-func (s *shard) removeWhere(cause Cause, match func(s *shard, e *entry) bool) (removed int) {
+func (s *shard) removeWhere(cause Cause, match func(s *shard, e *entry, now instant) bool) (removed int) {
 	var w work
 	n := 0
 	s.mu.Lock()
@@ -251,7 +251,7 @@ func (s *shard) removeWhere(cause Cause, match func(s *shard, e *entry) bool) (r
 			s.mu.Lock()
 			now = s.table.now()
 		}
-		if e.load()&deadBit == 0 && match(s, e) {
+		if e.load()&deadBit == 0 && match(s, e, now) {
 			s.removeLocked(e, cause, now, &w)
 			removed++
 		}

@@ -106,13 +106,31 @@ func (x *index) rebuildLocked(hashOf func(uint64) uint64) *[]slot {
 	}
 	slots := make([]slot, n)
 	x.keys = 0
-	for e := range x.allLocked() {
-		key := e.key()
-		x.putLocked(slots, hashOf(key), key, e)
-		x.keys++
+	if old := x.slots.Load(); old != nil {
+		// From slot to slot: the entries themselves are all over the memory.
+		for i := range *old {
+			if s := &(*old)[i]; s.entry.Load() != nil {
+				key := s.key.Load()
+				moveLocked(slots, hashOf(key), key, s)
+				x.keys++
+			}
+		}
 	}
 	x.slots.Store(&slots)
 	return &slots
+}
+
+// moveLocked stores what from has for key, which is not in slots yet.
+func moveLocked(slots []slot, hash, key uint64, from *slot) {
+	mask := uint64(len(slots) - 1)
+	i := hash & mask
+	for slots[i].key.Load() != 0 {
+		i = (i + 1) & mask
+	}
+	s := &slots[i]
+	s.word.Store(from.word.Load())
+	s.entry.Store(from.entry.Load())
+	s.key.Store(key)
 }
 
 // removeLocked takes out the entry for key, whose word says that it is dead.

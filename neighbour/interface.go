@@ -187,5 +187,5 @@ func (t *Table) AddressAdded(index int, broadcast netip.Addr) {
 
 // forget removes the interface's entries that match.
 func (t *Table) forget(i *Interface, match func(word) bool) {
-	t.removeWhere(CauseLink, func(_ *shard, e *entry) bool { return e.iface == i && match(e.load()) })
+	t.removeWhere(CauseLink, func(_ *shard, e *entry, _ instant) bool { return e.iface == i && match(e.load()) })
 }

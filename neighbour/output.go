@@ -69,7 +69,8 @@ func (i *Interface) outputSlow(ip uint32, p *link.Packet) error {
 		t.drops.Drop(p, link.DevReady)
 		return ErrDown
 	}
-	s, e, err := t.obtain(i, ip, false, CausePacket)
+	now := t.now()
+	s, e, err := t.obtain(i, ip, false, CausePacket, now)
 	if err != nil {
 		reason := link.NeighCreateFail
 		if err == ErrDown {
@@ -79,7 +80,6 @@ func (i *Interface) outputSlow(ip uint32, p *link.Packet) error {
 		return err
 	}
 	var w work
-	now := t.now()
 	if p.Confirm {
 		e.confirmed.Store(int64(now))
 	}

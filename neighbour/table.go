@@ -161,7 +161,7 @@ func (t *Table) Close() {
 	}
 	t.periodic.close()
 	t.managed.schedule.close()
-	t.removeWhere(CauseLink, func(*shard, *entry) bool { return true })
+	t.removeWhere(CauseLink, func(*shard, *entry, instant) bool { return true })
 	for i := range t.shards {
 		s := &t.shards[i]
 		s.mu.Lock()
@@ -208,10 +208,10 @@ func (t *Table) locate(iface int, ip netip.Addr) (*Interface, uint32, error) {
 	return i, i.collapse(addr), nil
 }
 
-// obtain returns the entry for ip with its shard locked, making it when there is
-// none; with an error nothing is locked. exempt entries do not count against the
+// obtain returns the entry for ip with its shard locked, making it now when there
+// is none; with an error nothing is locked. exempt entries do not count against the
 // thresholds.
-func (t *Table) obtain(i *Interface, ip uint32, exempted bool, cause Cause) (*shard, *entry, error) {
+func (t *Table) obtain(i *Interface, ip uint32, exempted bool, cause Cause, now instant) (*shard, *entry, error) {
 	key := makeKey(i.index, ip)
 	hash := t.hash(key)
 	s := &t.shards[hash>>(64-shardBits)]
@@ -220,7 +220,7 @@ func (t *Table) obtain(i *Interface, ip uint32, exempted bool, cause Cause) (*sh
 		return s, e, nil
 	}
 	s.mu.Unlock()
-	e, err := t.allocate(i, ip, exempted)
+	e, err := t.allocate(i, ip, exempted, now)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -243,7 +243,6 @@ func (t *Table) obtain(i *Interface, ip uint32, exempted bool, cause Cause) (*sh
 	if b := t.buckets.Load(); t.entries.Load() > b && t.buckets.CompareAndSwap(b, 2*b) {
 		t.grows.Add(1)
 	}
-	now := t.now()
 	t.periodic.wake(now)
 	s.emitLocked(e, &Event{Kind: Created, Cause: cause}, now)
 	return s, e, nil
@@ -251,9 +250,8 @@ func (t *Table) obtain(i *Interface, ip uint32, exempted bool, cause Cause) (*sh
 
 // allocate makes an entry that nobody sees yet. It may collect others to make
 // room. No lock is held.
-func (t *Table) allocate(i *Interface, ip uint32, exempted bool) (*entry, error) {
+func (t *Table) allocate(i *Interface, ip uint32, exempted bool, now instant) (*entry, error) {
 	e := &entry{iface: i, ip: ip, timer: noTimer, kind: Unicast}
-	now := t.now()
 	if i.config.Loopback {
 		e.marks |= exempt
 	}
@@ -321,19 +319,47 @@ func (t *Table) Update(iface int, ip netip.Addr, u Update) error {
 	if err != nil {
 		return err
 	}
-	s, e, err := t.lookupLocked(i, addr, u.Flags&Create != 0, u.Flags&(ExtLearned|ExtValidated) != 0 || u.State == Permanent, u.Cause)
+	if i.knows(addr, &u) {
+		return nil
+	}
+	now := t.now()
+	s, e, err := t.lookupLocked(i, addr, u.Flags&Create != 0, u.Flags&(ExtLearned|ExtValidated) != 0 || u.State == Permanent, u.Cause, now)
 	if err != nil {
 		return err
 	}
 	var w work
-	err = s.updateLocked(e, &u, t.now(), &w)
+	err = s.updateLocked(e, &u, now, &w)
 	s.mu.Unlock()
 	s.perform(&w)
 	return err
 }
 
+// knows is a counted lookup, without a lock, that reports whether u says only what
+// the entry for ip has already, so that the update procedure would change nothing:
+// a frame that proves nothing, from the address in force. A host that many ask
+// hears little else.
+func (i *Interface) knows(ip uint32, u *Update) bool {
+	if u.State != Stale || !u.HasLLAddr || u.Flags&(OverrideISRouter|Admin|Use|Managed) != 0 {
+		return false
+	}
+	key := makeKey(i.index, ip)
+	hash := i.table.hash(key)
+	s := &i.table.shards[hash>>(64-shardBits)]
+	slot := s.index.find(hash, key)
+	if slot == nil {
+		return false
+	}
+	w := word(slot.word.Load())
+	if w&deadBit != 0 || w.state()&(Reachable|Stale|Delay|Probe) == 0 || w.lladdr() != u.LLAddr {
+		return false
+	}
+	s.lookups.Add(1)
+	s.hits.Add(1)
+	return true
+}
+
 // lookupLocked is a counted lookup. Without an error the entry's shard is locked.
-func (t *Table) lookupLocked(i *Interface, ip uint32, create, exempted bool, cause Cause) (*shard, *entry, error) {
+func (t *Table) lookupLocked(i *Interface, ip uint32, create, exempted bool, cause Cause, now instant) (*shard, *entry, error) {
 	key := makeKey(i.index, ip)
 	hash := t.hash(key)
 	s := &t.shards[hash>>(64-shardBits)]
@@ -347,7 +373,7 @@ func (t *Table) lookupLocked(i *Interface, ip uint32, create, exempted bool, cau
 	if !create {
 		return nil, nil, ErrNotFound
 	}
-	return t.obtain(i, ip, exempted, cause)
+	return t.obtain(i, ip, exempted, cause, now)
 }
 
 // Lookup returns the entry for ip. It counts as a lookup. The data path uses
@@ -357,12 +383,13 @@ func (t *Table) Lookup(iface int, ip netip.Addr) (EntryInfo, bool) {
 	if err != nil {
 		return EntryInfo{}, false
 	}
-	s, e, err := t.lookupLocked(i, addr, false, false, CauseUnknown)
+	now := t.now()
+	s, e, err := t.lookupLocked(i, addr, false, false, CauseUnknown, now)
 	if err != nil {
 		return EntryInfo{}, false
 	}
 	defer s.mu.Unlock()
-	return e.infoLocked(t.now()), true
+	return e.infoLocked(now), true
 }
 
 // Confirm notes evidence that the neighbour works: forward progress seen by an
