@@ -68,7 +68,7 @@ func (m *micro) execute(out, progress io.Writer) error {
 	if err := r.print(out); err != nil || m.json == "" {
 		return err
 	}
-	return r.save(m.json)
+	return save(m.json, r)
 }
 
 // setBenchTime tells testing.Benchmark, in the only way there is, how long to run.

@@ -6,19 +6,15 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"slices"
 	"strconv"
 	"testing"
 	"text/tabwriter"
 )
 
-// report is what a run of tapbench found, as it is written to JSON.
+// report is what the micro-benchmarks found, as it is written to JSON.
 type report struct {
-	Go        string           `json:"go"`
-	OS        string           `json:"os"`
-	Arch      string           `json:"arch"`
-	CPUs      int              `json:"cpus"`
+	machine
 	Rounds    int              `json:"rounds"`
 	Time      string           `json:"time"` // of each stack in each round
 	Scenarios []scenarioReport `json:"scenarios"`
@@ -43,7 +39,7 @@ type stackReport struct {
 }
 
 func newReport(m *micro) *report {
-	return &report{Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: workers(), Rounds: m.rounds, Time: m.time.String()}
+	return &report{machine: thisMachine(), Rounds: m.rounds, Time: m.time.String()}
 }
 
 // add notes a round.
@@ -108,8 +104,8 @@ func duration(ns float64) string {
 // count hides what pools allocate once in a while.
 func count(allocs float64) string { return strconv.FormatFloat(allocs, 'f', 0, 64) }
 
-// save writes the report to a file, or to standard output for "-".
-func (r *report) save(name string) error {
+// save writes a report to a file, or to standard output for "-".
+func save(name string, r any) error {
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err

@@ -5,12 +5,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/tapstack/tapstack/link/linktest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type noTimer struct{}
 
