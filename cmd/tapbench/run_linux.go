@@ -37,9 +37,8 @@ func runCommands() []*cobra.Command {
 		Short: "Run the end-to-end benchmark against gVisor's netstack and the kernel",
 		Long: `run measures programs over sockets, end to end, on several stacks in turns, and
 prints the medians of all rounds with their ratio to one of the stacks. It needs
-root, or CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_NET_RAW, and nothing else: stacks and
-clients are processes of its own in network namespaces of its own, which go away
-with them.
+root and nothing else: stacks and clients are processes of its own in network
+namespaces of its own, which go away with them.
 
   tapstack      this stack on a TAP, with offloads
   tapstack-off  the same without: frames of 1500 bytes, complete checksums
@@ -49,8 +48,8 @@ with them.
   linux         the kernel's stack, behind a veth pair
 
 All run the same program with the same calls, on buffers as large as Linux's; the
-client is the kernel's stack. Every side uses the congestion control that it
-chooses for itself, the kernel's sockets CUBIC whatever the machine's default is.
+client is the kernel's stack. The kernel's sockets, on both sides, and netstack use
+CUBIC whatever the machine's default is; tapstack uses its own default.
 Rows for frames of 1500 bytes show tapstack-off and gvisor-stock in the columns of
 tapstack and gvisor. The kernel's limits to its neighbour table are the machine's,
 so linux has no part in tests with thousands of neighbours; tapstack's are raised.
@@ -77,7 +76,7 @@ Tests: ` + strings.Join(testNames(), ", ") + ".",
 	f.IntVar(&r.rounds, "rounds", 5, "rounds of each test")
 	f.DurationVarP(&r.time, "time", "d", 400*time.Millisecond, "time of each stack in each test of a round")
 	f.StringSliceVar(&r.only, "only", nil, "only these tests, `NAME,...`")
-	f.StringVar(&r.ref, "ref", gvisor, "the `DUT` that ratios refer to")
+	f.StringVar(&r.ref, "ref", gvisor, "ratios refer to this `DUT`")
 	f.StringVar(&r.json, "json", "", "write all rounds to this `file`, - for the output")
 	f.BoolVar(&r.table, "table", false, "print the table for README.md")
 	return []*cobra.Command{c, serveCommand(), loadCommand()}

@@ -112,7 +112,7 @@ func (r *runReport) print(out io.Writer) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "%s.\nx: ratio to %s. Compare ratios only, and those of one run.\n", r.conditions(), r.Reference)
+	_, err := fmt.Fprintf(out, "%s.\n%s.\nx: ratio to %s. Compare ratios only, and those of one run.\n", r.how(), r.machine, r.Reference)
 	return err
 }
 
@@ -122,11 +122,10 @@ const (
 	tableEnd   = "<!-- end of what it prints -->"
 )
 
-// markdown writes the block for README.md. The best of a row is not marked: the
-// machine, and what one wants to know, decide what is good.
+// markdown writes the block for README.md.
 func (r *runReport) markdown(out io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n%s; in brackets the ratio to\n%s. Compare ratios only.\n\n", tableBegin, r.conditions(), r.Reference)
+	fmt.Fprintf(&b, "%s\n%s.\n%s.\nIn brackets the ratio to %s. Compare ratios only, and those of one run.\n\n", tableBegin, r.how(), r.machine, r.Reference)
 	fmt.Fprintf(&b, "| | | %s |\n|---|---|%s\n", strings.Join(r.DUTs, " | "), strings.Repeat("---:|", len(r.DUTs)))
 	for _, row := range r.Rows {
 		fmt.Fprintf(&b, "| %s | %s |", row.Label, row.Unit)
@@ -144,9 +143,9 @@ func (r *runReport) markdown(out io.Writer) error {
 	return err
 }
 
-// conditions says in words what the numbers are.
-func (r *runReport) conditions() string {
-	return fmt.Sprintf("Medians of %d rounds of %s, in turns, on %s: %s", r.Rounds, r.Time, r.Date, r.machine)
+// how says in words what the numbers are.
+func (r *runReport) how() string {
+	return fmt.Sprintf("Medians of %d rounds of %s, in turns, on %s", r.Rounds, r.Time, r.Date)
 }
 
 // figure shows three digits that matter, and whole numbers from 1000 on.

@@ -42,7 +42,8 @@ func TestRunReport(t *testing.T) {
 		"– lost 0 128 0",
 		"resolving 20,000 neighbours, lost 0 19,500 -",
 		"– time until 99 % are reached ms 12.3 - -",
-		"Medians of 3 rounds of 1s, in turns, on 2026-11-22: 2 x Model 1, Linux 6.18, go1.26, gVisor v0.",
+		"Medians of 3 rounds of 1s, in turns, on 2026-11-22.",
+		"2 x Model 1, Linux 6.18, go1.26, gVisor v0.",
 		"x: ratio to gvisor. Compare ratios only, and those of one run.",
 	}, lines)
 }
@@ -51,8 +52,9 @@ func TestMarkdown(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, sampleReport().markdown(&out))
 	require.Equal(t, tableBegin+`
-Medians of 3 rounds of 1s, in turns, on 2026-11-22: 2 x Model 1, Linux 6.18, go1.26, gVisor v0; in brackets the ratio to
-gvisor. Compare ratios only.
+Medians of 3 rounds of 1s, in turns, on 2026-11-22.
+2 x Model 1, Linux 6.18, go1.26, gVisor v0.
+In brackets the ratio to gvisor. Compare ratios only, and those of one run.
 
 | | | tapstack | gvisor | linux |
 |---|---|---:|---:|---:|
