@@ -35,6 +35,15 @@ func (p *Packet) Piece(i int) []byte {
 	return p.body[i-1].b
 }
 
+// Chunk returns the memory that the i-th piece is a part of, nil for the packet's
+// own. Who wants to keep it retains it.
+func (p *Packet) Chunk(i int) *Chunk {
+	if i == 0 {
+		return nil
+	}
+	return p.body[i-1].chunk
+}
+
 // CopyTo copies the first len(b) bytes to b, fewer when there are fewer, and
 // returns how many.
 func (p *Packet) CopyTo(b []byte) int {

@@ -83,30 +83,77 @@ func (c *Conn) updateWindowLocked() {
 
 // Write queues b for sending, and waits while the send buffer is full. It
 // returns before the peer has acknowledged, or even received, the data.
-func (c *Conn) Write(b []byte) (int, error) {
+func (c *Conn) Write(b []byte) (int, error) { return c.write(b, nil) }
+
+// WriteChunk is Write for b, a part of k, without a copy: the connection holds k
+// until the peer has acknowledged b, which must not change before. It takes
+// references of its own; the caller keeps the one it has.
+func (c *Conn) WriteChunk(k *link.Chunk, b []byte) (int, error) { return c.write(b, k) }
+
+// WritePacket is Write for the bytes of p, large parts without a copy. The
+// caller keeps p.
+func (c *Conn) WritePacket(p *link.Packet) (n int, err error) {
 	c.lock()
-	n, err := c.writeLocked(b)
-	c.unlock()
-	if err != nil {
-		return n, c.opError("write", "write", err)
+	if err = c.beginWriteLocked(); err == nil {
+		left := p.Len()
+		for i := 0; left > 0 && err == nil; i++ {
+			b, k := p.Piece(i), p.Chunk(i)
+			if len(b) < keepAbove {
+				k = nil
+			}
+			left -= len(b)
+			var m int
+			m, err = c.appendLocked(b, k, left > 0)
+			n += m
+		}
+		c.endWriteLocked()
 	}
-	return n, nil
+	c.unlock()
+	return n, c.writeError(err)
 }
 
-func (c *Conn) writeLocked(b []byte) (n int, err error) {
-	// One Write at a time, so that each is contiguous.
+// keepAbove is the least part of a chunk in bytes for which the send buffer keeps
+// all of it; less is cheaper copied.
+const keepAbove = largeChunk / 4
+
+func (c *Conn) write(b []byte, shared *link.Chunk) (n int, err error) {
+	c.lock()
+	if err = c.beginWriteLocked(); err == nil {
+		n, err = c.appendLocked(b, shared, false)
+		c.endWriteLocked()
+	}
+	c.unlock()
+	return n, c.writeError(err)
+}
+
+func (c *Conn) writeError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return c.opError("write", "write", err)
+}
+
+// beginWriteLocked waits for other writes to end, so that each is contiguous.
+func (c *Conn) beginWriteLocked() error {
 	for c.writing {
 		if err := c.writeErrorLocked(); err != nil {
-			return 0, err
+			return err
 		}
 		c.waitLocked(&c.writable, c.writeBy)
 	}
 	c.writing = true
-	defer func() {
-		c.writing = false
-		c.uncorkLocked()
-		c.writable.wakeLocked()
-	}()
+	return nil
+}
+
+func (c *Conn) endWriteLocked() {
+	c.writing = false
+	c.uncorkLocked()
+	c.writable.wakeLocked()
+}
+
+// appendLocked queues b as soon as there is room: a copy, or b itself if it is a
+// part of shared. With more to come at once, what fills no segment waits.
+func (c *Conn) appendLocked(b []byte, shared *link.Chunk, more bool) (n int, err error) {
 	for {
 		if err := c.writeErrorLocked(); err != nil {
 			return n, err
@@ -126,10 +173,14 @@ func (c *Conn) writeLocked(b []byte) (n int, err error) {
 			continue
 		}
 		k := min(room, len(b), writeSlice)
-		c.snd.buf.write(b[:k])
+		if shared != nil {
+			c.snd.buf.writeShared(b[:k], shared)
+		} else {
+			c.snd.buf.write(b[:k])
+		}
 		b, n = b[k:], n+k
 		// What does not fill a segment waits for the next slice.
-		c.snd.corked = len(b) > 0 && k < room
+		c.snd.corked = (more || len(b) > 0) && k < room
 		c.outputLocked(c.now())
 		if len(b) > 0 {
 			c.unlock() // transmit
@@ -173,15 +224,22 @@ func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadline(t, true
 // SetWriteDeadline sets the deadline of Write.
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadline(t, false, true) }
 
-// ReadFrom writes everything that r has (io.ReaderFrom).
+// ReadFrom writes everything that r has (io.ReaderFrom). It reads straight to the
+// memory of the send buffer.
 func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 	k := link.NewChunk(largeChunk)
-	defer k.Release()
-	buf := k.Bytes()
+	defer func() { k.Release() }()
 	for {
-		m, rerr := r.Read(buf)
+		m, rerr := r.Read(k.Bytes())
 		if m > 0 {
-			w, err := c.Write(buf[:m])
+			var w int
+			if m >= keepAbove {
+				w, err = c.WriteChunk(k, k.Bytes()[:m])
+				k.Release()
+				k = link.NewChunk(largeChunk)
+			} else {
+				w, err = c.Write(k.Bytes()[:m])
+			}
 			n += int64(w)
 			if err != nil {
 				return n, err
@@ -199,8 +257,15 @@ func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 // writeToBatch is how many packets WriteTo takes at once.
 const writeToBatch = 16
 
-// WriteTo writes everything that is received to w, straight from the packets
-// it came in (io.WriterTo). What w refuses is lost, as with io.Copy.
+// packetWriter is a writer that can keep memory instead of copying it; another
+// Conn is one.
+type packetWriter interface {
+	WritePacket(p *link.Packet) (int, error)
+}
+
+// WriteTo writes everything that is received to w, straight from the packets it
+// came in (io.WriterTo), and to another connection without a copy. What w refuses
+// is lost, as with io.Copy.
 func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 	for {
 		c.lock()
@@ -221,19 +286,29 @@ func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 		c.updateWindowLocked()
 		c.unlock()
 		for p := batch.Pop(); p != nil; p = batch.Pop() {
-			var werr error
-			for i := 0; i < p.NumPieces() && werr == nil; i++ {
-				if b := p.Piece(i); len(b) > 0 {
-					var m int
-					m, werr = w.Write(b)
-					n += int64(m)
-				}
-			}
+			m, err := writePacket(w, p)
 			p.Release()
-			if werr != nil {
+			n += m
+			if err != nil {
 				batch.Release()
-				return n, werr
+				return n, err
 			}
 		}
 	}
+}
+
+// writePacket writes the bytes of p to w.
+func writePacket(w io.Writer, p *link.Packet) (n int64, err error) {
+	if pw, ok := w.(packetWriter); ok {
+		n, err := pw.WritePacket(p)
+		return int64(n), err
+	}
+	for i := 0; i < p.NumPieces() && err == nil; i++ {
+		if b := p.Piece(i); len(b) > 0 {
+			var m int
+			m, err = w.Write(b)
+			n += int64(m)
+		}
+	}
+	return n, err
 }

@@ -49,6 +49,13 @@ func (b *sendBuffer) write(data []byte) {
 	}
 }
 
+// writeShared appends data, a part of mem, without a copy.
+func (b *sendBuffer) writeShared(data []byte, mem *link.Chunk) {
+	mem.Retain()
+	b.chunks = append(b.chunks, chunk{start: b.end, data: data[:len(data):len(data)], mem: mem})
+	b.end += uint64(len(data))
+}
+
 // find returns the index of the chunk that holds offset off.
 func (b *sendBuffer) find(off uint64) int {
 	i := 0

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/tapstack/tapstack/link"
 )
 
 // Network is where services listen; *stack.Host is one.
@@ -56,6 +58,9 @@ type Group struct {
 	log *slog.Logger
 	wg  sync.WaitGroup
 
+	pattern      *link.Chunk // chargen's, for all connections
+	patternBytes []byte
+
 	mu     sync.Mutex
 	closed bool
 	open   map[interface{ Close() error }]struct{}
@@ -65,6 +70,7 @@ type Group struct {
 // left running.
 func Start(c Config) (*Group, error) {
 	g := &Group{log: c.Logger, open: map[interface{ Close() error }]struct{}{}}
+	g.pattern, g.patternBytes = chargenBlock()
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}
@@ -76,7 +82,7 @@ func Start(c Config) (*Group, error) {
 		"discard": func() error {
 			return errors.Join(g.stream(c.Network, ":9", discardStream), g.packet(c.Network, ":9", discardPacket))
 		},
-		"chargen": func() error { return g.stream(c.Network, ":19", chargen) },
+		"chargen": func() error { return g.stream(c.Network, ":19", g.chargen) },
 	}
 	for _, name := range c.Names {
 		f := start[name]

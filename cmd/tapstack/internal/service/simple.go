@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"net"
+
+	"github.com/tapstack/tapstack/link"
 )
 
 // maxDatagram is the largest payload of UDP over IPv4 in bytes.
@@ -36,21 +38,32 @@ func eachPacket(c net.PacketConn, f func([]byte, net.Addr)) {
 	}
 }
 
-// chargen sends RFC 864's pattern, lines of 72 of the 95 printing characters that
-// begin one later each time, as fast as it can, and ignores what it is sent.
-func chargen(c net.Conn) {
+// chargenBlock returns whole rounds of RFC 864's pattern, lines of 72 of the 95
+// printing characters that begin one later each time.
+func chargenBlock() (k *link.Chunk, block []byte) {
 	const printing, width = 95, 72
-	// Whole rounds of the pattern, enough that writing costs next to nothing.
-	const rounds = 64
-	block := make([]byte, 0, rounds*printing*(width+2))
+	const rounds = link.MaxChunk / (printing * (width + 2))
+	k = link.NewChunk(link.MaxChunk)
+	block = k.Bytes()[:0]
 	for first := range rounds * printing {
 		for i := range width {
 			block = append(block, ' '+byte((first+i)%printing))
 		}
 		block = append(block, '\r', '\n')
 	}
+	return k, block
+}
+
+// chargen sends RFC 864's pattern as fast as it can, and ignores what it is sent.
+func (g *Group) chargen(c net.Conn) {
+	write := c.Write
+	if s, ok := c.(interface {
+		WriteChunk(k *link.Chunk, b []byte) (int, error)
+	}); ok {
+		write = func(b []byte) (int, error) { return s.WriteChunk(g.pattern, b) }
+	}
 	for {
-		if _, err := c.Write(block); err != nil {
+		if _, err := write(g.patternBytes); err != nil {
 			return
 		}
 	}
