@@ -55,7 +55,10 @@ that does not is created, brought up, and removed at the end.
   offload  off: frames of at most the MTU, with complete checksums, for tools that
            look at them; on: fail where the kernel lacks something; auto: with what
            it has
-  gro      off: received TCP segments are not put together`,
+  gro      off: received TCP segments are not put together
+
+One processor is left to the other side of the TAPs; the environment variable
+GOMAXPROCS says otherwise.`,
 		Example: `  sudo tapstack run
   sudo tapstack run --link name=t0,addr=10.1.0.2/24,peer=10.1.0.1/24 --route 0.0.0.0/0,via=10.1.0.1
   sudo tapstack run --link name=t0,addr=10.1.0.1/24 --link name=t1,addr=10.2.0.1/24 --sysctl net.ipv4.ip_forward=1`,
@@ -162,6 +165,7 @@ func (c *cli) runHost(ctx context.Context, cfg hostConfig) (err error) {
 		return err
 	}
 	defer l.Close()
+	leaveProcessor()
 	h, err := startHost(cfg)
 	if err != nil {
 		return err
