@@ -19,6 +19,8 @@ type Send struct {
 	Want      bool   // ...unless Want: such a packet goes out without DF, in fragments (IP_PMTUDISC_WANT)
 	ID        uint16 // identification of a packet that leaves with DF; others get one that is not in use
 	Interface int    // index of the interface to leave by, 0 for the route's
+	NoLoop    bool   // this host gets no copy of what is sent to a multicast group that it is a member of
+	HostOnly  bool   // with TTL 0: of what is sent to a group, that copy is all there is (RFC 1112, section 6.1)
 	Options   []byte // IP options, at most 40 bytes; record route and timestamp get our entry
 }
 
@@ -67,7 +69,7 @@ func (pr *Protocol) OutputBy(path Path, p *link.Packet, s Send) error {
 	if !h.DF {
 		h.ID = pr.idents.choose(h.Src, h.Dst, h.Protocol, segments, pr.config.Clock.Now())
 	}
-	if h.TTL == 0 {
+	if h.TTL == 0 && !s.HostOnly {
 		h.TTL = uint8(pr.sysctls.defaultTTL.Load())
 		if path.Type == Multicast {
 			h.TTL = 1 // RFC 1112, section 6.1
@@ -86,8 +88,12 @@ func (pr *Protocol) OutputBy(path Path, p *link.Packet, s Send) error {
 		pr.loop(path, p)
 	case Multicast:
 		pr.stats.OutMcastPkts.Add(1)
-		if path.member {
+		if path.member && !s.NoLoop {
 			pr.loop(path, p)
+		}
+		if s.HostOnly && h.TTL == 0 {
+			p.Release()
+			return nil
 		}
 	}
 	return pr.transmit(path, h.Dst, p)

@@ -71,6 +71,7 @@ const (
 	// UDP and TCP.
 	NoSocket
 	SocketRcvBuff // the socket's receive buffer is full
+	ProtoMem      // all sockets together hold too much
 	SocketClosed  // the socket closed with data unread
 	SocketFilter  // a connected socket's peer is somebody else
 	UDPCsum
@@ -108,7 +109,7 @@ var dropNames = [numDropReasons]string{
 	IPOptions: "IP_OPTIONS", IPMulticast: "IP_MULTICAST", FragReasmTimeout: "FRAG_REASM_TIMEOUT", FragTooFar: "FRAG_TOO_FAR",
 	DupFrag: "DUP_FRAG", FragOverlap: "FRAG_OVERLAP", FragMemory: "FRAG_MEMORY",
 	ICMPCsum: "ICMP_CSUM", ICMPInHdr: "ICMP_INHDR", ICMPIgnored: "ICMP_IGNORED", ICMPRateLimit: "ICMP_RATELIMIT",
-	NoSocket: "NO_SOCKET", SocketRcvBuff: "SOCKET_RCVBUFF", SocketClosed: "SOCKET_CLOSE", SocketFilter: "SOCKET_FILTER",
+	NoSocket: "NO_SOCKET", SocketRcvBuff: "SOCKET_RCVBUFF", ProtoMem: "PROTO_MEM", SocketClosed: "SOCKET_CLOSE", SocketFilter: "SOCKET_FILTER",
 	UDPCsum: "UDP_CSUM", UDPInHdr: "UDP_INHDR", TCPCsum: "TCP_CSUM", TCPInHdr: "TCP_INHDR", TCPFlags: "TCP_FLAGS",
 	TCPOldData: "TCP_OLD_DATA", TCPOldAck: "TCP_OLD_ACK", TCPAckUnsent: "TCP_ACK_UNSENT_DATA",
 	TCPInvalidSequence: "TCP_INVALID_SEQUENCE", TCPInvalidSyn: "TCP_INVALID_SYN", TCPReset: "TCP_RESET",

@@ -106,7 +106,7 @@ func New(c Config) (*Host, error) {
 	c.ARP.Clock, c.ARP.Rand, c.ARP.Neighbours, c.ARP.Host, c.ARP.Drops = c.Clock, c.Rand, h.neighbours, arpHost{h.ip}, &h.drops
 	h.arp = arp.New(c.ARP)
 	h.icmp = icmp.New(h.ip, icmp.Config{Clock: c.Clock, Rand: c.Rand, Drops: &h.drops})
-	h.udp = udp.New(h.ip, udp.Config{Clock: c.Clock, Rand: c.Rand, Drops: &h.drops})
+	h.udp = udp.New(h.ip, udp.Config{Clock: c.Clock, Rand: c.Rand, Drops: &h.drops, Confirm: h.neighbours.Confirm})
 	c.TCP.Clock, c.TCP.Rand, c.TCP.Drops = c.Clock, c.Rand, &h.drops
 	h.tcp = tcp.New(h.ip, c.TCP)
 

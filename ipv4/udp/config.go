@@ -10,6 +10,9 @@ type SocketConfig struct {
 	// (SO_REUSEADDR): the newest gets what is sent to it, all of them get
 	// broadcasts.
 	ReuseAddr bool
+	// ReusePort lets sockets share an address if all of them ask for it
+	// (SO_REUSEPORT): each flow goes to one of them, broadcasts to all.
+	ReusePort bool
 	// Broadcast allows sending to broadcast addresses (SO_BROADCAST).
 	Broadcast bool
 	// ReceiveErrors has every ICMP error reported, see Conn.SetReceiveErrors.

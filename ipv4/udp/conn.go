@@ -19,21 +19,29 @@ const minReadBuffer = 2304
 // Conn is a UDP socket: a net.PacketConn, and a net.Conn, which sends only when
 // it was made by Dial. Its methods may be called concurrently.
 type Conn struct {
-	pr    *Protocol
-	laddr netip.AddrPort // the address may be 0.0.0.0
-	raddr netip.AddrPort // of the only peer, not valid without one
-	src   netip.Addr     // of what is sent, not valid if the route chooses
-	oif   int
-	reuse bool
-	id    atomic.Uint32 // IPv4 identification of the next datagram with DF
-	drops atomic.Uint64 // datagrams that found no room
+	pr        *Protocol
+	laddr     netip.AddrPort // the address may be 0.0.0.0
+	raddr     netip.AddrPort // of the only peer, not valid without one
+	src       netip.Addr     // of what is sent, not valid if the route chooses
+	oif       int
+	reuse     bool
+	reusePort bool
+	group     *group        // nil without reusePort
+	id        atomic.Uint32 // IPv4 identification of the next datagram with DF
+	drops     atomic.Uint64 // datagrams that found no room
 	// coalesces says that reads take several datagrams at once (UDP_GRO).
 	coalesces atomic.Bool
+	// joined says that of groups only those that the socket is a member of are
+	// for it (IP_MULTICAST_ALL is off).
+	joined  atomic.Bool
+	joins   sync.Mutex // held by who changes members; taken before mu
+	members atomic.Pointer[memberships]
 
 	mu       sync.Mutex
 	readable sync.Cond // something to read, an error, or a change of deadline
 	queue    link.Queue
 	limit    int // bytes that queue and errors may cost
+	reserved int // bytes of the protocol's memory that are the socket's
 	errors   []QueuedError
 	pending  syscall.Errno // what the next call returns (Linux's sk_err)
 	closed   bool
@@ -49,7 +57,7 @@ var (
 
 func newConn(pr *Protocol, laddr, raddr netip.AddrPort, src netip.Addr, sc SocketConfig) *Conn {
 	c := &Conn{
-		pr: pr, laddr: laddr, raddr: raddr, src: src, oif: sc.Interface, reuse: sc.ReuseAddr,
+		pr: pr, laddr: laddr, raddr: raddr, src: src, oif: sc.Interface, reuse: sc.ReuseAddr, reusePort: sc.ReusePort,
 		limit: pr.config.ReadBuffer,
 		opts:  options{ttl: sc.TTL, tos: sc.TOS, broadcast: sc.Broadcast, receiveErrors: sc.ReceiveErrors, pathMTU: sc.PathMTU},
 	}
@@ -57,6 +65,8 @@ func newConn(pr *Protocol, laddr, raddr netip.AddrPort, src netip.Addr, sc Socke
 		c.limit = readBuffer(sc.ReadBuffer)
 	}
 	c.readable.L = &c.mu
+	c.members.Store(new(memberships))
+	c.opts.loop = true
 	c.reads.wake, c.reads.clock = &c.readable, pr.config.Clock
 	c.id.Store(pr.config.Rand.Uint32())
 	return c
@@ -98,10 +108,13 @@ func (c *Conn) close() bool {
 	c.closed = true
 	unread := c.queue.Take()
 	c.errors = nil
+	c.pr.memory.release(c.reserved)
+	c.reserved = 0
 	c.reads.stopLocked()
 	c.readable.Broadcast()
 	c.mu.Unlock()
 	c.pr.demux.remove(c)
+	c.leaveAll()
 	for p := unread.Pop(); p != nil; p = unread.Pop() {
 		c.pr.config.Drops.Drop(p, link.SocketClosed)
 	}

@@ -53,14 +53,18 @@ func (d *demux) port(port uint16) []*Conn {
 // lookup returns the socket that gets a datagram to one of our unicast
 // addresses, nil if none does: of those that match, one bound to the address
 // before one that is not, then the most specific, then the newest (Linux's
-// __udp4_lib_lookup and compute_score).
-func (d *demux) lookup(f flow) *Conn {
+// __udp4_lib_lookup and compute_score). Of a group with ReusePort it is the one
+// that the flow's hash says.
+func (d *demux) lookup(f flow, hash flowHash) *Conn {
 	var best *Conn
 	high := -1
 	for _, c := range d.port(f.local.Port()) {
 		if s := c.score(f); s > high {
 			best, high = c, s
 		}
+	}
+	if best != nil && best.group != nil && !best.raddr.IsValid() {
+		return best.group.choose(hash.sum(f.local, f.remote), best)
 	}
 	return best
 }
@@ -109,7 +113,7 @@ func (d *demux) bind(c *Conn, start uint32) error {
 	}
 	if port := c.laddr.Port(); port != 0 {
 		for _, o := range d.port(port) {
-			if c.conflicts(o) && !(c.reuse && o.reuse) {
+			if c.conflicts(o) && !(c.reuse && o.reuse) && !(c.reusePort && o.reusePort) {
 				return syscall.EADDRINUSE
 			}
 		}
@@ -134,6 +138,7 @@ func (d *demux) insertLocked(c *Conn) {
 		pg = new(page)
 		d.pages[port>>8].Store(pg)
 	}
+	c.joinGroupLocked(d.port(port))
 	list := append([]*Conn{c}, d.port(port)...)
 	pg[port&255].Store(&list)
 }
@@ -143,6 +148,7 @@ func (d *demux) remove(c *Conn) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	port := c.laddr.Port()
+	c.leaveGroupLocked()
 	list := slices.DeleteFunc(slices.Clone(d.port(port)), func(o *Conn) bool { return o == c })
 	if len(list) == 0 {
 		d.pages[port>>8].Load()[port&255].Store(nil)

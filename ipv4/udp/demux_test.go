@@ -77,7 +77,7 @@ func TestBestMatch(t *testing.T) {
 
 func TestConflicts(t *testing.T) {
 	h := newTestHost(t, "2")
-	reuse := SocketConfig{ReuseAddr: true}
+	reuse, share := SocketConfig{ReuseAddr: true}, SocketConfig{ReusePort: true}
 	for _, c := range []struct {
 		name  string
 		laddr [2]string
@@ -92,6 +92,9 @@ func TestConflicts(t *testing.T) {
 		{"both reuse", [2]string{"0.0.0.0:7", "10.0.0.2:7"}, [2]SocketConfig{reuse, reuse}, false},
 		{"only the first reuses", [2]string{"0.0.0.0:7", "0.0.0.0:7"}, [2]SocketConfig{reuse, {}}, true},
 		{"only the second reuses", [2]string{"0.0.0.0:7", "0.0.0.0:7"}, [2]SocketConfig{{}, reuse}, true},
+		{"both share", [2]string{"0.0.0.0:7", "10.0.0.2:7"}, [2]SocketConfig{share, share}, false},
+		{"one shares, one reuses", [2]string{"0.0.0.0:7", "0.0.0.0:7"}, [2]SocketConfig{share, reuse}, true},
+		{"only the second shares", [2]string{"0.0.0.0:7", "0.0.0.0:7"}, [2]SocketConfig{{}, share}, true},
 		{"two devices", [2]string{"0.0.0.0:7", "0.0.0.0:7"}, [2]SocketConfig{{Interface: 2}, {Interface: 3}}, false},
 		{"one device", [2]string{"0.0.0.0:7", "0.0.0.0:7"}, [2]SocketConfig{{Interface: 2}, {Interface: 2}}, true},
 		{"a device and all", [2]string{"0.0.0.0:7", "0.0.0.0:7"}, [2]SocketConfig{{Interface: 2}, {}}, true},
@@ -182,7 +185,7 @@ func BenchmarkLookup(b *testing.B) {
 	f := flow{ap("10.0.0.2:53"), ap("10.0.0.1:1000"), 2}
 	b.ReportAllocs()
 	for b.Loop() {
-		if h.demux.lookup(f) == nil {
+		if h.demux.lookup(f, h.hash) == nil {
 			b.Fatal("not found")
 		}
 	}

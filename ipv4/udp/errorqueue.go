@@ -50,6 +50,7 @@ func (c *Conn) nextError() (e QueuedError, ok, closed bool) {
 	}
 	e = c.errors[0]
 	c.errors = slices.Delete(c.errors, 0, 1)
+	c.releaseLocked()
 	// Linux's sock_dequeue_err_skb: the calls to come tell of the next error,
 	// and of none once all of them were read.
 	switch {
@@ -100,6 +101,11 @@ func (c *Conn) receiveError(buffers [][]byte, oob []byte) (received, error) {
 // __udp4_lib_err).
 func (c *Conn) inputError(e ipv4.TransportError, h Header) {
 	fragNeeded := e.Type == ipv4.TypeUnreachable && e.Code == ipv4.CodeFragNeeded
+	if fragNeeded && c.learns() {
+		// It quotes a datagram between two ports that are in use (RFC 5927,
+		// section 7).
+		c.pr.ip.UpdatePathMTU(e.Inner.Dst, int(e.Info))
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -124,7 +130,14 @@ func (c *Conn) inputError(e ipv4.TransportError, h Header) {
 
 // queueErrorLocked queues e, if there is room.
 func (c *Conn) queueErrorLocked(e QueuedError) {
-	if c.costLocked()+queuedErrorCost < c.limit {
+	if !c.closed && c.costLocked()+queuedErrorCost < c.limit && c.reserveLocked(queuedErrorCost) {
 		c.errors = append(c.errors, e)
 	}
+}
+
+// learns reports whether the socket believes what ICMP says of paths.
+func (c *Conn) learns() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.opts.pathMTU.learns()
 }

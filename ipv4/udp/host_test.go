@@ -148,6 +148,9 @@ func (h *testHost) report(p *link.Packet, m ipv4.ErrorMessage) {
 	}
 }
 
+// newTestPeer returns 10.0.0.1, to be told of errors.
+func newTestPeer(t testing.TB) *testHost { return makeTestHost(t, "1") }
+
 // newTestPair returns the hosts 10.0.0.1 and 10.0.0.2 on one link.
 func newTestPair(t testing.TB) (a, b *testHost) {
 	linktest.WantNoPackets(t)

@@ -15,6 +15,10 @@ type options struct {
 	noChecksum    bool
 	pathMTU       PathMTU
 	segment       int // UDP_SEGMENT, 0 for none
+	loop          bool
+	multicastTTL  uint8 // of what is sent to groups...
+	multicastHost bool  // ...and whether it is 0
+	multicastOIF  int
 	control       controls
 }
 
@@ -38,6 +42,34 @@ const MaxSegments = 128
 // to a length of 576, 2304 up to 1514, and so on.
 func (c *Conn) SetReadBuffer(bytes int) error { return c.set(func() { c.limit = readBuffer(bytes) }) }
 
+// SetWriteBuffer takes the size of a buffer that there is no need for: writing
+// never waits, and what finds no room below is lost (SO_SNDBUF).
+func (c *Conn) SetWriteBuffer(bytes int) error { return c.set(func() {}) }
+
+// MTU returns the longest packet, IPv4 header and all, that the path to the peer
+// is known to carry (IP_MTU). The error is ENOTCONN without a peer, or that of
+// the route.
+func (c *Conn) MTU() (int, error) {
+	if !c.raddr.IsValid() {
+		return 0, c.fail("get", "getsockopt", netip.AddrPort{}, syscall.ENOTCONN)
+	}
+	path, err := c.pr.ip.OutputPath(c.raddr.Addr(), c.src, c.oif)
+	if err != nil {
+		return 0, c.fail("get", "getsockopt", c.raddr, err)
+	}
+	return path.MTU, nil
+}
+
+// SocketError takes the errno that the next call would fail with, 0 for none
+// (SO_ERROR).
+func (c *Conn) SocketError() syscall.Errno {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err := c.pending
+	c.pending = 0
+	return err
+}
+
 // SetBroadcast allows sending to broadcast addresses; without it that fails
 // with EACCES (SO_BROADCAST).
 func (c *Conn) SetBroadcast(on bool) error { return c.set(func() { c.opts.broadcast = on }) }
@@ -48,6 +80,34 @@ func (c *Conn) SetTTL(ttl uint8) error { return c.set(func() { c.opts.ttl = ttl 
 
 // SetTOS sets the differentiated services field and ECN (IP_TOS).
 func (c *Conn) SetTOS(tos uint8) error { return c.set(func() { c.opts.tos = tos }) }
+
+// SetMulticastTTL sets the time to live of what is sent to groups, 1 unless set: 0
+// keeps it on this host (IP_MULTICAST_TTL).
+func (c *Conn) SetMulticastTTL(ttl uint8) error {
+	return c.set(func() { c.opts.multicastTTL, c.opts.multicastHost = ttl, ttl == 0 })
+}
+
+// SetMulticastLoopback says whether this host, where it is a member, gets a copy
+// of what is sent to groups; it does unless set (IP_MULTICAST_LOOP).
+func (c *Conn) SetMulticastLoopback(on bool) error { return c.set(func() { c.opts.loop = on }) }
+
+// SetMulticastInterface sets the interface by which packets to groups leave, 0
+// for the route's (IP_MULTICAST_IF). The error is EADDRNOTAVAIL for an index that
+// is none, or EINVAL for another one than SocketConfig.Interface.
+func (c *Conn) SetMulticastInterface(index int) error {
+	switch {
+	case index == 0:
+	case c.pr.ip.Interface(index) == nil:
+		return c.fail("set", "setsockopt", netip.AddrPort{}, syscall.EADDRNOTAVAIL)
+	case c.oif != 0 && c.oif != index:
+		return c.fail("set", "setsockopt", netip.AddrPort{}, syscall.EINVAL)
+	}
+	return c.set(func() { c.opts.multicastOIF = index })
+}
+
+// SetMulticastAll says whether the socket gets what is sent to groups that others
+// on this host are members of; it does unless set (IP_MULTICAST_ALL).
+func (c *Conn) SetMulticastAll(on bool) error { return c.set(func() { c.joined.Store(!on) }) }
 
 // SetPathMTU sets what happens to datagrams longer than the path carries
 // (IP_MTU_DISCOVER).
@@ -119,6 +179,7 @@ func (c *Conn) SetReceiveErrors(on bool) error {
 		c.opts.receiveErrors = on
 		if !on {
 			c.errors = nil
+			c.releaseLocked()
 		}
 	})
 }

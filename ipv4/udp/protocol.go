@@ -22,6 +22,12 @@ type Config struct {
 	// ReadBuffer is the room in bytes of the receive buffers of sockets that
 	// ask for none; 0: DefaultReadBuffer.
 	ReadBuffer int
+	// Memory is how much unread data all sockets together hold, in bytes of what
+	// it costs; 0: DefaultMemory.
+	Memory int
+	// Confirm tells of fresh evidence that a next hop works, without a packet
+	// (MSG_CONFIRM with MSG_PROBE); nil: nobody is told.
+	Confirm func(iface int, nextHop netip.Addr)
 }
 
 // Protocol is UDP on one host. Its methods may be called concurrently.
@@ -30,6 +36,8 @@ type Protocol struct {
 	config Config
 	stats  Stats
 	demux  demux
+	memory memory
+	hash   flowHash
 }
 
 // New returns UDP over ip, and registers it there.
@@ -43,7 +51,14 @@ func New(ip *ipv4.Protocol, c Config) *Protocol {
 	if c.ReadBuffer == 0 {
 		c.ReadBuffer = DefaultReadBuffer
 	}
-	pr := &Protocol{ip: ip, config: c}
+	if c.Memory == 0 {
+		c.Memory = DefaultMemory
+	}
+	if c.Confirm == nil {
+		c.Confirm = func(int, netip.Addr) {}
+	}
+	pr := &Protocol{ip: ip, config: c, hash: flowHash{c.Rand.Uint64(), c.Rand.Uint64()}}
+	pr.memory.limit = int64(c.Memory)
 	ip.Handle(ipv4.ProtocolUDP, ipv4.Handler{Input: pr.input, Error: pr.inputError})
 	return pr
 }
@@ -82,7 +97,7 @@ func (pr *Protocol) input(ih ipv4.Header, p *link.Packet) {
 		pr.inputMany(f, p)
 		return
 	}
-	c := pr.demux.lookup(f)
+	c := pr.demux.lookup(f, pr.hash)
 	if c == nil {
 		pr.stats.NoPorts.Add(1)
 		// RFC 1122 section 4.1.3.1. What is quoted must be in one piece.
@@ -99,9 +114,13 @@ func (pr *Protocol) input(ih ipv4.Header, p *link.Packet) {
 // section 3.2.2).
 func (pr *Protocol) inputMany(f flow, p *link.Packet) {
 	p.Pull(HeaderLen)
+	if i := pr.ip.Interface(f.iif); i != nil && i.Loopback() {
+		f.iif = 0 // our own, come back: it left by an interface that is not known here
+	}
+	multicast := f.local.Addr().IsMulticast()
 	var last *Conn
 	for _, c := range pr.demux.port(f.local.Port()) {
-		if !c.wants(f) {
+		if !c.wants(f) || multicast && !c.members.Load().allows(f.local.Addr(), f.remote.Addr(), f.iif, !c.joined.Load()) {
 			continue
 		}
 		if last != nil {
@@ -127,7 +146,7 @@ func (pr *Protocol) inputError(e ipv4.TransportError) {
 	c := pr.demux.lookup(flow{
 		local:  netip.AddrPortFrom(e.Inner.Src, h.SrcPort),
 		remote: netip.AddrPortFrom(e.Inner.Dst, h.DstPort),
-	})
+	}, pr.hash)
 	if c != nil {
 		c.inputError(e, h)
 	}

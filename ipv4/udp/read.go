@@ -47,6 +47,7 @@ func (c *Conn) take(flags, room int) (taken link.Queue, run coalesced, want cont
 		}
 		taken.Queue(c.queue.Pop())
 	}
+	c.releaseLocked()
 	return taken, run, c.opts.control, nil
 }
 

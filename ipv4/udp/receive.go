@@ -23,6 +23,8 @@ func (c *Conn) enqueue(p *link.Packet) {
 		reason = link.SocketClosed
 	case c.costLocked() > 0 && c.costLocked()+cost > c.limit:
 		reason = link.SocketRcvBuff
+	case !c.reserveLocked(cost):
+		reason = link.ProtoMem
 	default:
 		c.queue.Queue(p)
 		c.readable.Signal()
@@ -31,9 +33,14 @@ func (c *Conn) enqueue(p *link.Packet) {
 	if reason == link.NotSpecified {
 		return
 	}
-	if reason == link.SocketRcvBuff {
-		c.drops.Add(1)
+	switch reason {
+	case link.SocketRcvBuff:
 		c.pr.stats.RcvbufErrors.Add(1)
+	case link.ProtoMem:
+		c.pr.stats.MemErrors.Add(1)
+	}
+	if reason != link.SocketClosed {
+		c.drops.Add(1)
 		c.pr.stats.InErrors.Add(1)
 	}
 	c.pr.config.Drops.Drop(p, reason)

@@ -14,6 +14,7 @@ type Stats struct {
 	RcvbufErrors atomic.Uint64 // the socket's buffer was full
 	SndbufErrors atomic.Uint64 // no room further down
 	InCsumErrors atomic.Uint64
+	MemErrors    atomic.Uint64 // all sockets together hold too much
 	IgnoredMulti atomic.Uint64 // broadcast or multicast nobody wanted
 }
 
@@ -29,7 +30,7 @@ func (s *Stats) All() iter.Seq2[string, uint64] {
 		}{
 			{"UdpInDatagrams", &s.InDatagrams}, {"UdpNoPorts", &s.NoPorts}, {"UdpInErrors", &s.InErrors},
 			{"UdpOutDatagrams", &s.OutDatagrams}, {"UdpRcvbufErrors", &s.RcvbufErrors}, {"UdpSndbufErrors", &s.SndbufErrors},
-			{"UdpInCsumErrors", &s.InCsumErrors}, {"UdpIgnoredMulti", &s.IgnoredMulti},
+			{"UdpInCsumErrors", &s.InCsumErrors}, {"UdpIgnoredMulti", &s.IgnoredMulti}, {"UdpMemErrors", &s.MemErrors},
 		} {
 			if !yield(c.name, c.n.Load()) {
 				return

@@ -16,7 +16,7 @@ type SendOptions struct {
 	// reached by need not be probed (MSG_CONFIRM).
 	Confirm bool
 	// Probe goes as far as the route, with its errors, and sends nothing
-	// (MSG_PROBE).
+	// (MSG_PROBE). With Confirm the neighbour layer is told at once.
 	Probe bool
 	// SegmentSize is what SetSegmentSize sets, 0 for that.
 	SegmentSize int
@@ -30,7 +30,6 @@ type SendOptions struct {
 
 	tos          uint8
 	tosGiven     bool
-	ttlGiven     bool
 	segmentGiven bool // a SegmentSize of 0 counts too
 }
 
@@ -111,7 +110,7 @@ func (c *Conn) send(data [][]byte, to netip.AddrPort, o SendOptions) error {
 	case to.Port() == 0:
 		return syscall.EINVAL
 	}
-	o.complete(c, &opts)
+	o.complete(c, &opts, to.Addr().IsMulticast())
 	path, err := c.pr.ip.OutputPath(to.Addr(), o.Source, o.Interface)
 	if err != nil {
 		return err
@@ -123,17 +122,23 @@ func (c *Conn) send(data [][]byte, to netip.AddrPort, o SendOptions) error {
 	if path.Type == ipv4.Broadcast && !opts.broadcast {
 		return syscall.EACCES
 	}
-	if path.Type == ipv4.Multicast && !o.ttlGiven {
-		o.TTL = 0 // IP_TTL is not for groups
-	}
 	if !opts.pathMTU.usesPath() {
 		path.MTU = path.Interface.MTU()
 	}
 	count, err := c.fit(n, to, path, &o, &opts)
-	if err != nil || o.Probe {
+	if err != nil {
 		return err
 	}
+	if o.Probe {
+		if o.Confirm {
+			c.pr.config.Confirm(path.Interface.Index(), path.NextHop(dst))
+		}
+		return nil
+	}
 	s := ipv4.Send{Dst: dst, Protocol: ipv4.ProtocolUDP, TTL: o.TTL, TOS: o.tos, DF: opts.pathMTU.setsDF(), Want: opts.pathMTU == Want}
+	if path.Type == ipv4.Multicast {
+		s.NoLoop, s.HostOnly = !opts.loop, o.TTL == 0 && opts.multicastHost
+	}
 	if s.DF {
 		// One each, counted on from the first.
 		s.ID = uint16(c.id.Add(uint32(count)) - uint32(count) + 1)
@@ -160,17 +165,23 @@ func (c *Conn) send(data [][]byte, to netip.AddrPort, o SendOptions) error {
 }
 
 // complete fills in what the socket's options say and the call's do not.
-func (o *SendOptions) complete(c *Conn, opts *options) {
+func (o *SendOptions) complete(c *Conn, opts *options, multicast bool) {
 	if !o.Source.IsValid() || o.Source.IsUnspecified() {
 		o.Source = c.src
 	}
 	if o.Interface == 0 {
-		o.Interface = c.oif
+		if o.Interface = c.oif; multicast && c.oif == 0 {
+			o.Interface = opts.multicastOIF
+		}
 	}
 	if !o.segmentGiven && o.SegmentSize == 0 {
 		o.SegmentSize = opts.segment
 	}
-	if o.ttlGiven = o.TTL != 0; !o.ttlGiven {
+	switch {
+	case o.TTL != 0:
+	case multicast: // IP_TTL is not for groups
+		o.TTL = opts.multicastTTL
+	default:
 		o.TTL = opts.ttl
 	}
 	if !o.tosGiven {
