@@ -18,8 +18,8 @@ type acker struct {
 	acked    Seq // Last.ACK.sent
 	wanted   bool
 	now      bool
-	quick    int  // ACKs still to be sent without delay
-	pingpong bool // the user answers what it reads: wait for the answer
+	quick    uint8 // ACKs still to be sent without delay
+	pingpong bool  // the user answers what it reads: wait for the answer
 	ato      time.Duration
 	last     moment // when data arrived
 }

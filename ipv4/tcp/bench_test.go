@@ -16,6 +16,10 @@ import (
 // directPair is a connection between two hosts whose packets are handed over in
 // the call that sends them.
 func directPair(tb testing.TB, sc SocketConfig) (client, server *Conn) {
+	return directPairConfig(tb, Config{}, sc)
+}
+
+func directPairConfig(tb testing.TB, config Config, sc SocketConfig) (client, server *Conn) {
 	a := &testIP{addr: netip.MustParseAddr("10.0.0.1"), mtu: 1500}
 	b := &testIP{addr: netip.MustParseAddr("10.0.0.2"), mtu: 1500}
 	direct := func(from, to *testIP) {
@@ -27,7 +31,8 @@ func directPair(tb testing.TB, sc SocketConfig) (client, server *Conn) {
 	}
 	direct(a, b)
 	direct(b, a)
-	pa, pb := newProtocol(a, Config{Rand: random.New(1)}), newProtocol(b, Config{Rand: random.New(2)})
+	config.Rand = random.New(1)
+	pa, pb := newProtocol(a, config), newProtocol(b, config)
 	l, err := pb.Listen(netip.AddrPortFrom(b.addr, 80), sc)
 	require.NoError(tb, err)
 	client, err = pa.Dial(tb.Context(), netip.AddrPort{}, netip.AddrPortFrom(b.addr, 80), sc)

@@ -13,23 +13,41 @@ import (
 
 // Conn is a TCP connection. It is a net.Conn; all methods may be called
 // concurrently.
+//
+// There may be many, and most do nothing most of the time: the fields are in an
+// order that leaves no gaps, and TestConnSize watches over the sum.
 type Conn struct {
 	pr     *Protocol
 	key    tuple
+	linger int32         // SO_LINGER in seconds, negative: off
 	config *SocketConfig // shared, see configureLocked
 	parent *Listener     // until the connection is accepted; guarded by mu
 
 	mu       sync.Mutex
 	readable waiters // data, end of stream, an error, a deadline; also the end of connecting
 	writable waiters
+	onRead   func() // see AfterReadable
 
-	state   State
 	err     error         // why the connection ended early
-	told    bool          // the user has seen err
 	softErr syscall.Errno // of an ICMP error that may be temporary
-	closed  bool          // by the user: nobody will read or write again
-	readEnd bool          // CloseRead
-	linger  int           // SO_LINGER in seconds, negative: off
+	state   State
+	told    bool // the user has seen err
+	closed  bool // by the user: nobody will read or write again
+	readEnd bool // CloseRead
+	writing bool // a Write is under way
+	scaling bool // window scaling was negotiated
+	force   bool // the next retransmission ignores the congestion window
+	confirm bool // mark the next packet as evidence that the next hop works
+	noDF    bool // the path's MTU is below what TCP adapts to
+
+	wakeReader, wakeWriter bool // when mu is released
+	deferred               bool // in a batch, which will flush the connection
+
+	// Segments leave after mu is released: whoever unlocks with out not empty
+	// and sending not set transmits, in order, until it is.
+	sending bool
+	more    bool // output stopped at a full batch
+	out     link.Queue
 
 	snd  sender
 	rcv  receiver
@@ -45,32 +63,17 @@ type Conn struct {
 	timer   clock.Timer
 	armedAt moment // what timer is set to; 0 when it is not running
 
-	scaling     bool // window scaling was negotiated
-	synRetrans  int
 	userTimeout time.Duration // TCP_USER_TIMEOUT, 0: off
 	stalledAt   moment        // since when nothing has got through, while retries > 0
-	writing     bool          // a Write is under way
-
-	force     bool // the next retransmission ignores the congestion window
-	retries   int  // timeouts since the last progress
-	probes    int  // zero-window or keepalive probes without an answer
-	reno      reno
-	lastSent  moment // of data
-	lastHeard moment // of anything acceptable
-	lastOOW   moment // of an answer to an unacceptable segment
+	synRetrans  int32
+	retries     int32 // timeouts since the last progress
+	probes      int32 // zero-window or keepalive probes without an answer
+	reno        reno
+	lastSent    moment // of data
+	lastHeard   moment // of anything acceptable
+	lastOOW     moment // of an answer to an unacceptable segment
 
 	readBy, writeBy moment // deadlines, 0: none
-
-	wakeReader, wakeWriter bool // when mu is released
-	deferred               bool // in a batch, which will flush the connection
-
-	// Segments leave after mu is released: whoever unlocks with out not empty
-	// and sending not set transmits, in order, until it is.
-	out     link.Queue
-	sending bool
-	more    bool // output stopped at a full batch
-	confirm bool // mark the next packet as evidence that the next hop works
-	noDF    bool // the path's MTU is below what TCP adapts to
 }
 
 // minPMTU is the smallest path MTU that is believed (Linux's
@@ -152,7 +155,18 @@ func (c *Conn) releaseLocked() {
 		write = c.writable.cond
 	}
 	c.wakeReader, c.wakeWriter = false, false
+	onRead := c.onRead
+	if onRead != nil {
+		if c.readableLocked() {
+			c.onRead = nil
+		} else {
+			onRead = nil
+		}
+	}
 	c.mu.Unlock()
+	if onRead != nil {
+		go onRead()
+	}
 	if read != nil {
 		read.Broadcast()
 	}

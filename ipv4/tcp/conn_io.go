@@ -65,6 +65,23 @@ func (c *Conn) waitReadableLocked(poll bool) error {
 	}
 }
 
+// AfterReadable calls f, once and in a goroutine of its own, as soon as Read would
+// not wait: for data, the end of the stream or an error. So a connection need not
+// keep a goroutine, whose stack is larger than the rest of it, to wait for a peer
+// that says nothing. f replaces one that has not been called yet; nil is none.
+// Deadlines don't count.
+func (c *Conn) AfterReadable(f func()) {
+	c.lock()
+	c.onRead = f
+	c.readable.shed()
+	c.unlock()
+}
+
+// readableLocked reports whether Read would not wait.
+func (c *Conn) readableLocked() bool {
+	return c.closed || c.rcv.queue.bytes > 0 || c.rcv.eof || c.err != nil || c.readEnd || c.state == Closed
+}
+
 // updateWindowLocked tells the peer that the reader has made room, but only if
 // that is much: the window must at least double (Linux's tcp_cleanup_rbuf), or a
 // full segment must fit that did not.

@@ -66,7 +66,7 @@ func (c *Conn) retransmissionTimeoutLocked(now time.Time) {
 	if c.retries == 0 {
 		c.stalledAt = moment(c.snd.sent.at(0).at)
 	}
-	if c.retries >= c.retryLimit() || c.userTimeout > 0 && c.moment(now).sub(c.stalledAt) >= c.userTimeout {
+	if int(c.retries) >= c.retryLimit() || c.userTimeout > 0 && c.moment(now).sub(c.stalledAt) >= c.userTimeout {
 		c.timedOutLocked(now)
 		return
 	}
@@ -131,7 +131,7 @@ func (c *Conn) persistLocked(now time.Time) {
 	if c.probes == 0 {
 		c.stalledAt = c.moment(now)
 	}
-	if c.probes >= c.retryLimit() || c.userTimeout > 0 && c.moment(now).sub(c.stalledAt) >= c.userTimeout {
+	if int(c.probes) >= c.retryLimit() || c.userTimeout > 0 && c.moment(now).sub(c.stalledAt) >= c.userTimeout {
 		c.timedOutLocked(now)
 		return
 	}
@@ -173,7 +173,7 @@ func (c *Conn) keepaliveProbeLocked(now time.Time) {
 		c.timers.set(timerKeepalive, now.Add(k.Idle)) // retransmission knows better
 	case idle < k.Idle:
 		c.timers.set(timerKeepalive, now.Add(k.Idle-idle))
-	case c.probes >= k.Count || c.userTimeout > 0 && idle >= c.userTimeout && c.probes > 0:
+	case int(c.probes) >= k.Count || c.userTimeout > 0 && idle >= c.userTimeout && c.probes > 0:
 		c.pr.stats.add(abortOnTimeout)
 		c.abortLocked(now, syscall.ETIMEDOUT)
 	default:

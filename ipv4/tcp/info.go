@@ -45,7 +45,7 @@ func (c *Conn) Info() Info {
 	defer c.unlock()
 	i := Info{
 		State: c.state, Local: c.key.local(), Remote: c.key.remote(), Interface: c.config.Interface,
-		CAState: c.loss.phase.String(), Congestion: c.cc.name(), Retransmits: c.retries, Probes: c.probes,
+		CAState: c.loss.phase.String(), Congestion: c.cc.name(), Retransmits: int(c.retries), Probes: int(c.probes),
 		Backoff: c.rto.backoff, Timestamps: c.ts.ok, WindowScaling: c.scaling,
 		SndWScale: c.snd.scale, RcvWScale: c.rcv.scale, RTO: c.rto.current(), ATO: c.ack.ato,
 		SndMSS: c.snd.mss, RcvMSS: c.rcv.mss, AdvMSS: min(max(c.snd.pmtu-40, minMSS), maxMSS), PMTU: c.snd.pmtu,

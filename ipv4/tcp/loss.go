@@ -27,10 +27,10 @@ func (p phase) String() string {
 // sums are the same, and selective acknowledgements fit in by being better
 // evidence for the same count.
 type loss struct {
-	phase   phase
 	dupAcks int
-	recover Seq // RFC 6582's recover, plus one: SND.NXT at the last loss
 	lost    int // bytes in q marked lost
+	recover Seq // RFC 6582's recover, plus one: SND.NXT at the last loss
+	phase   phase
 }
 
 // flight returns how many bytes are believed to be in the network (RFC 6675's
@@ -39,7 +39,7 @@ func (l *loss) flight(q *sentQueue, mss int) int {
 	if q.n == 0 {
 		return 0
 	}
-	total := q.at(q.n - 1).end.Sub(q.at(0).start)
+	total := q.at(q.len() - 1).end.Sub(q.at(0).start)
 	// Each duplicate ACK says that one segment left the network; the first in
 	// the queue is the one that did not.
 	left := min(l.dupAcks*mss, total-min(q.at(0).len(), mss))
@@ -103,7 +103,7 @@ func (l *loss) timeout(q *sentQueue, una, nxt Seq, w *window, cc congestionContr
 	}
 	w.cwnd = w.mss // the loss window
 	l.phase, l.recover, l.dupAcks = phaseLoss, nxt, 0
-	for i := range q.n {
+	for i := range q.len() {
 		l.mark(q, i)
 	}
 }

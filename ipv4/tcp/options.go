@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"math"
 	"net"
 	"time"
 )
@@ -67,7 +68,9 @@ func (c *Conn) SetKeepAlivePeriod(d time.Duration) error {
 // the default, delivers it in the background; 0 discards it and resets the
 // connection; sec > 0 delivers in the background but resets after so many
 // seconds. Close never waits.
-func (c *Conn) SetLinger(sec int) error { return c.set(func() { c.linger = sec }) }
+func (c *Conn) SetLinger(sec int) error {
+	return c.set(func() { c.linger = int32(min(max(sec, -1), math.MaxInt32)) })
+}
 
 // SetReadBuffer sets how many bytes wait for Read at most; it is also the
 // largest window. It may be raised to Config.MaxReceiveBuffer. What the peer may

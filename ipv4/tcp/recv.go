@@ -13,7 +13,7 @@ type received struct {
 // the packets it came in so that each byte is copied once, to the user.
 type recvQueue struct {
 	ring    []received // length is a power of two
-	head, n int
+	head, n int32
 	bytes   int
 	cost    int
 }
@@ -27,7 +27,7 @@ const (
 	coalesceSize  = 4096 - link.Headroom
 )
 
-func (q *recvQueue) last() *received { return &q.ring[(q.head+q.n-1)&(len(q.ring)-1)] }
+func (q *recvQueue) last() *received { return &q.ring[int(q.head+q.n-1)&(len(q.ring)-1)] }
 
 // push takes the payload p.
 func (q *recvQueue) push(p *link.Packet) {
@@ -53,10 +53,10 @@ func (q *recvQueue) push(p *link.Packet) {
 }
 
 func (q *recvQueue) append(r received) {
-	if q.n == len(q.ring) {
+	if int(q.n) == len(q.ring) {
 		ring := make([]received, max(4, 2*len(q.ring)))
 		for i := range q.n {
-			ring[i] = q.ring[(q.head+i)&(len(q.ring)-1)]
+			ring[i] = q.ring[int(q.head+i)&(len(q.ring)-1)]
 		}
 		q.ring, q.head = ring, 0
 	}
@@ -72,7 +72,7 @@ func (q *recvQueue) pop() *link.Packet {
 	}
 	r := q.ring[q.head]
 	q.ring[q.head] = received{}
-	q.head = (q.head + 1) & (len(q.ring) - 1)
+	q.head = (q.head + 1) & int32(len(q.ring)-1)
 	q.n--
 	q.cost -= r.cost
 	q.bytes -= r.p.Len()
@@ -112,17 +112,17 @@ func (q *recvQueue) release() {
 type receiver struct {
 	irs   Seq
 	nxt   Seq
-	edge  Seq   // right edge of the advertised window; never moves left
-	scale uint8 // Rcv.Wind.Shift
-	limit int   // bytes that may wait for the reader
-	mss   int   // payload of the peer's full segments, estimated from what arrives
+	edge  Seq // right edge of the advertised window; never moves left
+	limit int // bytes that may wait for the reader
+	mss   int // payload of the peer's full segments, estimated from what arrives
 
 	queue recvQueue
 	ofo   reassembly
 
 	fin     Seq // sequence number of the peer's FIN, if finSeen
 	finSeen bool
-	eof     bool // the FIN has had its turn: nothing follows
+	eof     bool  // the FIN has had its turn: nothing follows
+	scale   uint8 // Rcv.Wind.Shift
 }
 
 // start sets up the half from the peer's SYN.

@@ -6,22 +6,22 @@ import "github.com/tapstack/tapstack/ipv4"
 type sender struct {
 	iss      Seq
 	una, nxt Seq
-	wnd      int // SND.WND, scaled
 	wl1, wl2 Seq // segment of the last window update
+	small    Seq // end of the last segment sent that was not full
+	wnd      int // SND.WND, scaled
 	maxWnd   int // largest window the peer ever offered
-	scale    uint8
 
 	peerMSS int // payload and options that the peer accepts (RFC 6691)
 	pmtu    int
-	mss     int  // payload of a full segment
-	small   Seq  // end of the last segment sent that was not full
-	corked  bool // the user has more to come at once: a short segment waits for it
+	mss     int // payload of a full segment
 
-	buf   sendBuffer
-	limit int  // bytes the buffer takes at most
-	fixed bool // it takes that many whatever the congestion window
-	fin   bool
-	sent  sentQueue
+	buf    sendBuffer
+	limit  int  // bytes the buffer takes at most
+	fixed  bool // it takes that many whatever the congestion window
+	corked bool // the user has more to come at once: a short segment waits for it
+	fin    bool
+	scale  uint8
+	sent   sentQueue
 }
 
 // start begins at iss with nothing sent.

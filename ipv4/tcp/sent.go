@@ -18,26 +18,26 @@ func (s *sentSegment) len() int { return s.end.Sub(s.start) }
 // which stay in the send buffer.
 type sentQueue struct {
 	ring    []sentSegment // length is a power of two
-	head, n int
+	head, n int32
 }
 
-func (q *sentQueue) len() int { return q.n }
+func (q *sentQueue) len() int { return int(q.n) }
 
 // at returns the i-th oldest segment; the pointer is good until the next push
 // or split.
-func (q *sentQueue) at(i int) *sentSegment { return &q.ring[(q.head+i)&(len(q.ring)-1)] }
+func (q *sentQueue) at(i int) *sentSegment { return &q.ring[(int(q.head)+i)&(len(q.ring)-1)] }
 
 func (q *sentQueue) push(s sentSegment) {
-	if q.n == len(q.ring) {
+	if q.len() == len(q.ring) {
 		q.grow()
 	}
 	q.n++
-	*q.at(q.n - 1) = s
+	*q.at(q.len() - 1) = s
 }
 
 func (q *sentQueue) grow() {
 	ring := make([]sentSegment, max(4, 2*len(q.ring)))
-	for i := range q.n {
+	for i := range q.len() {
 		ring[i] = *q.at(i)
 	}
 	q.ring, q.head = ring, 0
@@ -51,7 +51,7 @@ func (q *sentQueue) shed() {
 }
 
 func (q *sentQueue) pop() {
-	q.head = (q.head + 1) & (len(q.ring) - 1)
+	q.head = (q.head + 1) & int32(len(q.ring)-1)
 	q.n--
 }
 
@@ -62,7 +62,7 @@ func (q *sentQueue) split(i int, seq Seq) {
 	tail.start = seq
 	q.at(i).end = seq
 	q.push(sentSegment{})
-	for j := q.n - 1; j > i+1; j-- {
+	for j := q.len() - 1; j > i+1; j-- {
 		*q.at(j) = *q.at(j - 1)
 	}
 	*q.at(i + 1) = tail
@@ -71,7 +71,7 @@ func (q *sentQueue) split(i int, seq Seq) {
 // firstLost returns the index of the oldest segment that waits for its
 // retransmission, -1 for none.
 func (q *sentQueue) firstLost() int {
-	for i := range q.n {
+	for i := range q.len() {
 		if q.at(i).lost {
 			return i
 		}

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/tapstack/tapstack/link"
 )
@@ -77,12 +79,19 @@ func Start(c Config) (*Group, error) {
 	start := map[string]func() error{
 		"http": func() error { return g.http(c) },
 		"echo": func() error {
-			return errors.Join(g.stream(c.Network, ":7", echoStream), g.packet(c.Network, ":7", echoPacket))
+			return errors.Join(g.stream(c.Network, ":7", g.answering(echoStream)), g.packet(c.Network, ":7", echoPacket))
 		},
 		"discard": func() error {
-			return errors.Join(g.stream(c.Network, ":9", discardStream), g.packet(c.Network, ":9", discardPacket))
+			return errors.Join(g.stream(c.Network, ":9", g.answering(discardStream)), g.packet(c.Network, ":9", discardPacket))
 		},
-		"chargen": func() error { return g.stream(c.Network, ":19", g.chargen) },
+		"chargen": func() error {
+			return g.stream(c.Network, ":19", func(c net.Conn) {
+				go func() {
+					defer g.done(c)
+					g.chargen(c)
+				}()
+			})
+		},
 	}
 	for _, name := range c.Names {
 		f := start[name]
@@ -133,8 +142,15 @@ func (g *Group) remove(c interface{ Close() error }) {
 	c.Close()
 }
 
-// stream has f serve every connection to a TCP port, in a goroutine each.
-func (g *Group) stream(n Network, address string, f func(net.Conn)) error {
+// done ends a connection that stream has accepted.
+func (g *Group) done(c net.Conn) {
+	g.remove(c)
+	g.wg.Done()
+}
+
+// stream has serve begin with every connection to a TCP port. It must not wait;
+// done follows.
+func (g *Group) stream(n Network, address string, serve func(net.Conn)) error {
 	l, err := n.Listen("tcp", address)
 	if err != nil {
 		return err
@@ -152,13 +168,51 @@ func (g *Group) stream(n Network, address string, f func(net.Conn)) error {
 			if !g.add(c) {
 				return
 			}
-			g.wg.Go(func() {
-				defer g.remove(c)
-				f(c)
-			})
+			g.wg.Add(1)
+			serve(c)
 		}
 	})
 	return nil
+}
+
+// idleAfter is for how long a connection must say nothing to lose its goroutine.
+const idleAfter = 10 * time.Millisecond
+
+// waiter is a connection that can be idle without a goroutine; *tcp.Conn is one.
+type waiter interface{ AfterReadable(f func()) }
+
+// answering returns for stream what has f, which returns how much it did, serve
+// connections on which the other side speaks first. While that says nothing there
+// is no goroutine: its stack, once it has sent something, is 8 KiB, many times
+// everything else.
+func (g *Group) answering(f func(net.Conn) (int64, error)) func(net.Conn) {
+	var await func(net.Conn)
+	serve := func(c net.Conn) {
+		_, waits := c.(waiter)
+		for {
+			if waits {
+				c.SetReadDeadline(time.Now().Add(idleAfter))
+			}
+			n, err := f(c)
+			if !waits || !errors.Is(err, os.ErrDeadlineExceeded) {
+				g.done(c)
+				return
+			}
+			if n == 0 {
+				c.SetReadDeadline(time.Time{})
+				await(c)
+				return
+			}
+		}
+	}
+	await = func(c net.Conn) {
+		if w, ok := c.(waiter); ok {
+			w.AfterReadable(func() { serve(c) })
+		} else {
+			go serve(c)
+		}
+	}
+	return await
 }
 
 // packet has f serve a UDP port.

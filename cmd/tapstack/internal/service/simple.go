@@ -12,7 +12,7 @@ import (
 const maxDatagram = 65507
 
 // echoStream sends back what it reads (RFC 862).
-func echoStream(c net.Conn) { io.Copy(c, c) }
+func echoStream(c net.Conn) (int64, error) { return io.Copy(c, c) }
 
 // echoPacket sends each datagram back to where it came from.
 func echoPacket(c net.PacketConn) {
@@ -20,7 +20,7 @@ func echoPacket(c net.PacketConn) {
 }
 
 // discardStream throws away what it reads (RFC 863).
-func discardStream(c net.Conn) { io.Copy(io.Discard, c) }
+func discardStream(c net.Conn) (int64, error) { return io.Copy(io.Discard, c) }
 
 func discardPacket(c net.PacketConn) { eachPacket(c, func([]byte, net.Addr) {}) }
 
