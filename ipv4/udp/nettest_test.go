@@ -3,15 +3,21 @@ package udp
 import (
 	"io"
 	"net"
+	"net/netip"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/nettest"
 )
 
-// stream gives a connected socket an end: an empty datagram. What is sent between
-// two sockets of one host is neither lost nor reordered while there is room.
-type stream struct{ *Conn }
+// stream gives a connected socket what the tests of a net.Conn want: an end, an
+// empty datagram, and writes that wait for room. Otherwise nothing is lost or
+// reordered between two sockets of one host.
+type stream struct {
+	*Conn
+	peer *Conn
+}
 
 func (s stream) Read(b []byte) (int, error) {
 	n, err := s.Conn.Read(b)
@@ -19,6 +25,23 @@ func (s stream) Read(b []byte) (int, error) {
 		return 0, io.EOF
 	}
 	return n, err
+}
+
+func (s stream) Write(b []byte) (int, error) {
+	for s.full() {
+		if _, err := s.Conn.Send(nil, netip.AddrPort{}, SendOptions{Probe: true}); err != nil {
+			return 0, err
+		}
+		runtime.Gosched()
+	}
+	return s.Conn.Write(b)
+}
+
+// full reports whether the peer has little room.
+func (s stream) full() bool {
+	s.peer.mu.Lock()
+	defer s.peer.mu.Unlock()
+	return s.peer.costLocked() > s.peer.limit/2
 }
 
 func (s stream) Close() error {
@@ -30,12 +53,11 @@ func (s stream) Close() error {
 func TestConn(t *testing.T) {
 	nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
 		h := makeTestHost(t, "2")
-		sc := SocketConfig{ReadBuffer: 64 << 20}
-		a, err := h.Dial(ap("127.0.0.1:1000"), ap("127.0.0.1:2000"), sc)
+		a, err := h.Dial(ap("127.0.0.1:1000"), ap("127.0.0.1:2000"), SocketConfig{})
 		require.NoError(t, err)
-		b, err := h.Dial(ap("127.0.0.1:2000"), ap("127.0.0.1:1000"), sc)
+		b, err := h.Dial(ap("127.0.0.1:2000"), ap("127.0.0.1:1000"), SocketConfig{})
 		require.NoError(t, err)
-		return stream{a}, stream{b}, func() {
+		return stream{a, b}, stream{b, a}, func() {
 			a.Close()
 			b.Close()
 			h.Close()
