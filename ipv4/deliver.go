@@ -36,13 +36,13 @@ type TransportError struct {
 func (pr *Protocol) Handle(protocol uint8, h Handler) { pr.handlers[protocol].Store(&h) }
 
 // deliver takes a packet for this host to its transport.
-func (pr *Protocol) deliver(h Header, p *link.Packet) {
+func (pr *Protocol) deliver(h *Header, p *link.Packet) {
 	if h.IsFragment() {
 		plain(p)
-		if p = pr.fragments.input(h, p); p == nil {
+		if p = pr.fragments.input(*h, p); p == nil {
 			return
 		}
-		h, _ = Parse(p.Bytes()) // a header that we have just put together
+		_ = h.parse(p.Bytes()) // a header that we have just put together
 	}
 	to := pr.handlers[h.Protocol].Load()
 	if to == nil || to.Input == nil {
@@ -63,11 +63,11 @@ func (pr *Protocol) deliver(h Header, p *link.Packet) {
 	to.deliver(pr, h, p)
 }
 
-func (to *Handler) deliver(pr *Protocol, h Header, p *link.Packet) {
+func (to *Handler) deliver(pr *Protocol, h *Header, p *link.Packet) {
 	pr.stats.InDelivers.Add(1)
 	p.Pull(h.Len())
 	p.SetTransportHeader()
-	to.Input(h, p)
+	to.Input(*h, p)
 }
 
 // plain makes p, no super-segment, one that code which looks at all its bytes

@@ -114,7 +114,8 @@ func (x *exceptions) clear() {
 // transport calls it that has found such an error to be about a packet of its own
 // (RFC 5927, section 7).
 func (pr *Protocol) UpdatePathMTU(dst netip.Addr, mtu int) {
-	path, errno := pr.outputPath(dst, netip.Addr{}, 0)
+	var path Path
+	errno := pr.outputPath(&path, dst, netip.Addr{}, 0)
 	if errno != 0 || path.Type != Unicast || mtu >= path.MTU {
 		return
 	}
@@ -150,7 +151,8 @@ func (pr *Protocol) Redirect(index int, from, dst, gateway netip.Addr) bool {
 	} else if f.addrType(gateway, 0) != Unicast {
 		return false
 	}
-	path, errno := pr.outputPath(dst, netip.Addr{}, 0)
+	var path Path
+	errno := pr.outputPath(&path, dst, netip.Addr{}, 0)
 	// The gateway in use is the only one to be listened to.
 	if errno != 0 || path.Type != Unicast || path.Interface != i || path.NextHop(dst) != from {
 		return false

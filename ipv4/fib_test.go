@@ -105,17 +105,18 @@ func BenchmarkLookup(b *testing.B) {
 		}
 	}
 	dst, src := addr("20.10.3.4"), addr("10.0.0.9")
+	var path Path
 	b.Run("output", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			h.outputPath(dst, netip.Addr{}, 0)
+			h.outputPath(&path, dst, netip.Addr{}, 0)
 		}
 	})
 	b.Run("input", func(b *testing.B) {
 		b.ReportAllocs()
 		local := addr("10.0.0.2")
 		for b.Loop() {
-			h.inputPath(h.t0, local, src)
+			h.inputPath(&path, h.t0, local, src)
 		}
 	})
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // forward takes a packet for somebody else on its way (RFC 1812, section 5.2.1).
-func (pr *Protocol) forward(i *Interface, path Path, h Header, p *link.Packet) {
+func (pr *Protocol) forward(i *Interface, path *Path, h *Header, p *link.Packet) {
 	// RFC 1812 section 5.3.4: what came as link broadcast is not forwarded.
 	if p.Type != link.Host {
 		pr.drop(p, link.UnicastInL2Multicast)

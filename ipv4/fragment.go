@@ -42,7 +42,7 @@ func fragment(h Header, p *link.Packet, mtu int) link.Queue {
 // transmitFragments is transmit for a packet that makes longer ones than the
 // path's MTU. A super-segment is cut into its segments first: fragments of it
 // would be of one packet.
-func (pr *Protocol) transmitFragments(path Path, dst netip.Addr, p *link.Packet) error {
+func (pr *Protocol) transmitFragments(path *Path, dst netip.Addr, p *link.Packet) error {
 	whole, ok := link.Segment(p, 0)
 	if !ok {
 		pr.drop(p, link.IPInHdr)

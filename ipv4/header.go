@@ -60,21 +60,31 @@ type Header struct {
 // TotalLen, as the packets that ICMP errors quote do, and the checksum is the
 // caller's: Sum(b[:h.Len()], 0) is 0xffff for a good one.
 func Parse(b []byte) (Header, error) {
+	var h Header
+	if err := h.parse(b); err != nil {
+		return Header{}, err
+	}
+	return h, nil
+}
+
+// parse is Parse into h, which is rubbish after an error: a header is large, and
+// a copy of it that is read at once waits for the stores that made it.
+func (h *Header) parse(b []byte) error {
 	if len(b) < HeaderLen {
-		return Header{}, ErrTruncated
+		return ErrTruncated
 	}
 	if b[0]>>4 != 4 {
-		return Header{}, ErrVersion
+		return ErrVersion
 	}
 	n := int(b[0]&15) * 4
 	if n < HeaderLen {
-		return Header{}, ErrHeaderLen
+		return ErrHeaderLen
 	}
 	if len(b) < n {
-		return Header{}, ErrTruncated
+		return ErrTruncated
 	}
 	frag := binary.BigEndian.Uint16(b[6:8])
-	h := Header{
+	*h = Header{
 		TOS:            b[1],
 		TotalLen:       int(binary.BigEndian.Uint16(b[2:4])),
 		ID:             binary.BigEndian.Uint16(b[4:6]),
@@ -91,9 +101,9 @@ func Parse(b []byte) (Header, error) {
 		h.Options = b[HeaderLen:n:n]
 	}
 	if h.TotalLen < n {
-		return Header{}, ErrTotalLen
+		return ErrTotalLen
 	}
-	return h, nil
+	return nil
 }
 
 // Len returns the header's length in bytes, options included.

@@ -21,22 +21,24 @@ func (pr *Protocol) Input(i *Interface, p *link.Packet) {
 	}
 	p.In = i.Index()
 	p.SetNetworkHeader()
-	h, reason := pr.validate(p)
+	var h Header
+	reason := pr.validate(&h, p)
 	if reason != link.NotSpecified {
 		pr.drop(p, reason)
 		return
 	}
-	path, reason, errno := pr.inputPath(i, h.Dst, h.Src)
+	var path Path
+	reason, errno := pr.inputPath(&path, i, h.Dst, h.Src)
 	if reason != link.NotSpecified {
 		pr.refuse(p, reason, errno)
 		return
 	}
-	if len(h.Options) > 0 && !pr.inputOptions(&h, p, path) {
+	if len(h.Options) > 0 && !pr.inputOptions(&h, p, &path) {
 		return
 	}
 	switch path.Type {
 	case Unicast:
-		pr.forward(i, path, h, p)
+		pr.forward(i, &path, &h, p)
 		return
 	case Multicast:
 		pr.stats.InMcastPkts.Add(1)
@@ -50,37 +52,37 @@ func (pr *Protocol) Input(i *Interface, p *link.Packet) {
 			return
 		}
 	}
-	pr.deliver(h, p)
+	pr.deliver(&h, p)
 }
 
-// validate checks the header (RFC 1122, section 3.2.1; RFC 1812, section 5.2.2)
+// validate reads the header into h and checks it (RFC 1122, section 3.2.1; RFC 1812, section 5.2.2)
 // and cuts off what the link added behind the packet.
-func (pr *Protocol) validate(p *link.Packet) (Header, link.DropReason) {
+func (pr *Protocol) validate(h *Header, p *link.Packet) link.DropReason {
 	b := p.Bytes()
-	h, err := Parse(b)
+	err := h.parse(b)
 	switch {
 	case err == ErrTruncated:
 		pr.stats.InHdrErrors.Add(1)
-		return Header{}, link.PktTooSmall
+		return link.PktTooSmall
 	case err != nil && err != ErrTotalLen:
 		pr.stats.InHdrErrors.Add(1)
-		return Header{}, link.IPInHdr
+		return link.IPInHdr
 	}
 	if Sum(b[:int(b[0]&15)*4], 0) != 0xffff {
 		pr.stats.InCsumErrors.Add(1)
 		pr.stats.InHdrErrors.Add(1)
-		return Header{}, link.IPCsum
+		return link.IPCsum
 	}
 	if err != nil {
 		pr.stats.InHdrErrors.Add(1)
-		return Header{}, link.IPInHdr
+		return link.IPInHdr
 	}
 	if h.TotalLen > p.Len() {
 		pr.stats.InTruncatedPkts.Add(1)
-		return Header{}, link.PktTooSmall
+		return link.PktTooSmall
 	}
 	p.Trim(h.TotalLen)
-	return h, link.NotSpecified
+	return link.NotSpecified
 }
 
 // refuse drops a packet that could not be routed, and tells its sender if the

@@ -142,7 +142,7 @@ func midnight(t time.Time) uint32 { return uint32(t.UnixMilli() % (24 * 60 * 60 
 
 // inputOptions acts on the options of a received packet. It returns false when
 // it has dropped it.
-func (pr *Protocol) inputOptions(h *Header, p *link.Packet, path Path) bool {
+func (pr *Protocol) inputOptions(h *Header, p *link.Packet, path *Path) bool {
 	b := p.Bytes()[:h.Len()]
 	o, pointer, ok := parseOptions(b)
 	if !ok {

@@ -29,18 +29,22 @@ type Send struct {
 // EMSGSIZE for a packet too long, and what the neighbour layer returns. A packet
 // that waits for its neighbour counts as sent.
 func (pr *Protocol) Output(p *link.Packet, s Send) error {
-	path, errno := pr.outputPath(s.Dst, s.Src, s.Interface)
-	if errno != 0 {
+	var path Path
+	if errno := pr.outputPath(&path, s.Dst, s.Src, s.Interface); errno != 0 {
 		pr.stats.OutNoRoutes.Add(1)
 		pr.drop(p, link.IPOutNoRoutes)
 		return fmt.Errorf("ipv4: no path to %v: %w", s.Dst, errno)
 	}
-	return pr.OutputBy(path, p, s)
+	return pr.outputBy(&path, p, &s)
 }
 
 // OutputBy is Output by a path that OutputPath has just returned for s.Dst: for
 // transports, which need the source before they can compute a checksum.
 func (pr *Protocol) OutputBy(path Path, p *link.Packet, s Send) error {
+	return pr.outputBy(&path, p, &s)
+}
+
+func (pr *Protocol) outputBy(path *Path, p *link.Packet, s *Send) error {
 	h := Header{TOS: s.TOS, ID: s.ID, DF: s.DF, TTL: s.TTL, Protocol: s.Protocol, Src: path.Src, Dst: s.Dst, Options: s.Options}
 	if isZeronet(h.Dst) {
 		h.Dst = path.Src // 0.0.0.0 is this host
@@ -110,7 +114,7 @@ func transportLen(p *link.Packet) int {
 
 // loop gives this host its own copy of a packet to everybody (RFC 1112, section
 // 6.1; RFC 919, section 5). It borrows p.
-func (pr *Protocol) loop(path Path, p *link.Packet) {
+func (pr *Protocol) loop(path *Path, p *link.Packet) {
 	lo := pr.interfaces.Load().loopback
 	if lo == nil || !lo.Up() || path.Interface == lo {
 		return
@@ -121,7 +125,7 @@ func (pr *Protocol) loop(path Path, p *link.Packet) {
 }
 
 // transmit takes a packet, complete and routed, to its next hop.
-func (pr *Protocol) transmit(path Path, dst netip.Addr, p *link.Packet) error {
+func (pr *Protocol) transmit(path *Path, dst netip.Addr, p *link.Packet) error {
 	if p.Len() > path.MTU && p.SegmentLen() > path.MTU {
 		return pr.transmitFragments(path, dst, p)
 	}

@@ -56,45 +56,46 @@ func (pr *Protocol) AddrTypeOn(index int, a netip.Addr) RouteType {
 // route, that of the route (EHOSTUNREACH, EACCES, EINVAL), EINVAL for a source
 // that is not ours or addresses that cannot be, ENODEV.
 func (pr *Protocol) OutputPath(dst, src netip.Addr, oif int) (Path, error) {
-	path, errno := pr.outputPath(dst, src, oif)
-	if errno != 0 {
+	var path Path
+	if errno := pr.outputPath(&path, dst, src, oif); errno != 0 {
 		return Path{}, fmt.Errorf("ipv4: no path to %v: %w", dst, errno)
 	}
 	return path, nil
 }
 
-func (pr *Protocol) outputPath(dst, src netip.Addr, oif int) (Path, syscall.Errno) {
+// outputPath is OutputPath into path, which is rubbish after an error.
+func (pr *Protocol) outputPath(path *Path, dst, src netip.Addr, oif int) syscall.Errno {
 	f, set := pr.fib.Load(), pr.interfaces.Load()
 	if !dst.Is4() || src.IsValid() && !src.Is4() {
-		return Path{}, syscall.EINVAL
+		return syscall.EINVAL
 	}
 	if src.IsValid() && isZeronet(src) {
 		src = netip.Addr{}
 	}
 	if src.IsValid() {
 		if src.IsMulticast() || isLimitedBroadcast(src) {
-			return Path{}, syscall.EINVAL
+			return syscall.EINVAL
 		}
 		own, _ := f.findLocal(src, 0, ScopeUniverse)
 		if own == nil || own.Type != Local {
-			return Path{}, syscall.EINVAL
+			return syscall.EINVAL
 		}
 		// Groups and the limited broadcast leave by the interface of the
 		// source, whatever the routes say.
 		if oif == 0 && (dst.IsMulticast() || isLimitedBroadcast(dst)) {
-			return pr.onLink(own.iface, dst, src)
+			return pr.onLink(path, own.iface, dst, src)
 		}
 	}
 	var out *Interface
 	if oif != 0 {
 		if out = set.byIndex(oif); out == nil {
-			return Path{}, syscall.ENODEV
+			return syscall.ENODEV
 		}
 		if !out.Up() {
-			return Path{}, syscall.ENETUNREACH
+			return syscall.ENETUNREACH
 		}
 		if isLocalMulticast(dst) || isLimitedBroadcast(dst) {
-			return pr.onLink(out, dst, src)
+			return pr.onLink(path, out, dst, src)
 		}
 		if !src.IsValid() && dst.IsMulticast() {
 			src = pr.selectSource(out, netip.Addr{}, ScopeUniverse)
@@ -111,13 +112,13 @@ func (pr *Protocol) outputPath(dst, src netip.Addr, oif int) (Path, syscall.Errn
 		if out != nil {
 			// Linux: with an interface given the tables must be wrong, and
 			// the destination is on its link.
-			return pr.onLink(out, dst, src)
+			return pr.onLink(path, out, dst, src)
 		}
-		return Path{}, errno
+		return errno
 	}
 	if r.Type == Local {
 		if set.loopback == nil {
-			return Path{}, syscall.ENETUNREACH
+			return syscall.ENETUNREACH
 		}
 		if !src.IsValid() {
 			src = r.Src
@@ -125,12 +126,13 @@ func (pr *Protocol) outputPath(dst, src netip.Addr, oif int) (Path, syscall.Errn
 		if !src.IsValid() {
 			src = dst
 		}
-		return Path{Type: Local, Interface: set.loopback, Src: src, MTU: set.loopback.MTU()}, 0
+		*path = Path{Type: Local, Interface: set.loopback, Src: src, MTU: set.loopback.MTU()}
+		return 0
 	}
 	if !src.IsValid() {
 		src = pr.routeSource(r)
 	}
-	path := Path{Type: r.Type, Interface: r.iface, Gateway: r.gateway(), Src: src, MTU: r.mtu()}
+	*path = Path{Type: r.Type, Interface: r.iface, Gateway: r.gateway(), Src: src, MTU: r.mtu()}
 	switch {
 	case isLimitedBroadcast(dst) || r.Type == Broadcast:
 		path.Type, path.Gateway = Broadcast, netip.Addr{}
@@ -143,17 +145,17 @@ func (pr *Protocol) outputPath(dst, src netip.Addr, oif int) (Path, syscall.Errn
 		}
 		path.member = r.iface.member(dst)
 	default:
-		pr.exceptions.apply(dst, pr.config.Clock, &path)
+		pr.exceptions.apply(dst, pr.config.Clock, path)
 	}
 	return checked(path)
 }
 
 // onLink is the path to dst as a neighbour on i, whatever the routes say.
-func (pr *Protocol) onLink(i *Interface, dst, src netip.Addr) (Path, syscall.Errno) {
+func (pr *Protocol) onLink(path *Path, i *Interface, dst, src netip.Addr) syscall.Errno {
 	if !src.IsValid() {
 		src = pr.selectSource(i, netip.Addr{}, ScopeLink)
 	}
-	path := Path{Type: Unicast, Interface: i, Src: src, MTU: i.MTU()}
+	*path = Path{Type: Unicast, Interface: i, Src: src, MTU: i.MTU()}
 	switch {
 	case isLimitedBroadcast(dst):
 		path.Type = Broadcast
@@ -165,14 +167,14 @@ func (pr *Protocol) onLink(i *Interface, dst, src netip.Addr) (Path, syscall.Err
 
 // checked keeps 127/8 on the host (RFC 1122, section 3.2.1.3). A host without an
 // address sends from 0.0.0.0, as DHCP needs it.
-func checked(p Path) (Path, syscall.Errno) {
+func checked(p *Path) syscall.Errno {
 	if !p.Src.IsValid() {
 		p.Src = netip.IPv4Unspecified()
 	}
 	if p.Src.IsLoopback() && !p.Interface.Loopback() && !p.Interface.routesLocalnet() {
-		return Path{}, syscall.EINVAL
+		return syscall.EINVAL
 	}
-	return p, 0
+	return 0
 }
 
 // InputPath decides what becomes of a packet from src to dst that the interface
@@ -184,26 +186,27 @@ func (pr *Protocol) InputPath(dst, src netip.Addr, iif int) (path Path, reason l
 	if i == nil {
 		return Path{}, link.DevReady, false
 	}
-	path, reason, _ = pr.inputPath(i, dst, src)
+	reason, _ = pr.inputPath(&path, i, dst, src)
 	return path, reason, reason == link.NotSpecified
 }
 
-// inputPath also returns the errno of the route lookup, for the sender to be
-// told; it is 0 when the packet goes somewhere, and when nobody must be told.
-func (pr *Protocol) inputPath(i *Interface, dst, src netip.Addr) (Path, link.DropReason, syscall.Errno) {
+// inputPath fills in path for a packet that goes somewhere. It also returns the
+// errno of the route lookup, for the sender to be told; it is 0 when the packet
+// goes somewhere, and when nobody must be told.
+func (pr *Protocol) inputPath(path *Path, i *Interface, dst, src netip.Addr) (link.DropReason, syscall.Errno) {
 	f := pr.fib.Load()
 	if i.Loopback() {
 		// What comes back by the loopback interface left this host routed and
 		// checked; Linux does not look at it again either.
-		return Path{Type: pr.ownType(f, i, dst), Interface: i, MTU: i.MTU()}, link.NotSpecified, 0
+		*path = Path{Type: pr.ownType(f, i, dst), Interface: i, MTU: i.MTU()}
+		return link.NotSpecified, 0
 	}
 	broadcast := false
 	if !ordinary(dst) || !ordinary(src) {
-		var done bool
-		var path Path
 		var reason link.DropReason
-		if path, broadcast, reason, done = pr.specialPath(f, i, dst, src); done {
-			return path, reason, 0
+		var done bool
+		if broadcast, reason, done = pr.specialPath(path, f, i, dst, src); done {
+			return reason, 0
 		}
 	}
 	var r *route
@@ -214,7 +217,7 @@ func (pr *Protocol) inputPath(i *Interface, dst, src netip.Addr) (Path, link.Dro
 			if !i.forwards() {
 				errno = 0
 			}
-			return Path{}, link.IPInNoRoutes, errno
+			return link.IPInNoRoutes, errno
 		}
 		broadcast = r.Type == Broadcast && !(i.conf.And(devconf.BCForwarding) && i.forwards() && r.iface != i)
 	}
@@ -222,55 +225,58 @@ func (pr *Protocol) inputPath(i *Interface, dst, src netip.Addr) (Path, link.Dro
 	case broadcast:
 		if !isZeronet(src) {
 			if _, reason := pr.validateSource(f, i, nil, src); reason != link.NotSpecified {
-				return Path{}, reason, 0
+				return reason, 0
 			}
 		}
-		return Path{Type: Broadcast, Interface: i, MTU: i.MTU()}, link.NotSpecified, 0
+		*path = Path{Type: Broadcast, Interface: i, MTU: i.MTU()}
+		return link.NotSpecified, 0
 	case r.Type == Local:
 		if _, reason := pr.validateSource(f, i, nil, src); reason != link.NotSpecified {
-			return Path{}, reason, 0
+			return reason, 0
 		}
-		return Path{Type: Local, Interface: i, MTU: i.MTU()}, link.NotSpecified, 0
+		*path = Path{Type: Local, Interface: i, MTU: i.MTU()}
+		return link.NotSpecified, 0
 	case !i.forwards():
-		return Path{}, link.IPInNoRoutes, 0
+		return link.IPInNoRoutes, 0
 	case r.Type != Unicast && r.Type != Broadcast:
-		return Path{}, link.IPInvalidDest, 0
+		return link.IPInvalidDest, 0
 	}
 	direct, reason := pr.validateSource(f, i, r.iface, src)
 	if reason != link.NotSpecified {
-		return Path{}, reason, 0
+		return reason, 0
 	}
-	path := Path{Type: Unicast, Interface: r.iface, Gateway: r.gateway(), MTU: r.mtu()}
+	*path = Path{Type: Unicast, Interface: r.iface, Gateway: r.gateway(), MTU: r.mtu()}
 	// RFC 1812 section 5.2.7.2: the sender is a neighbour on the link that the
 	// next hop is on.
 	if direct && r.iface == i {
 		path.redirect = i.conf.Or(devconf.SharedMedia) || shareSubnet(i, src, path.NextHop(dst))
 	}
-	return path, link.NotSpecified, 0
+	return link.NotSpecified, 0
 }
 
 // specialPath is what inputPath has to look at with addresses that are not
 // ordinary: done is true when that decides. Otherwise broadcast says that the
 // packet is to all of a link.
-func (pr *Protocol) specialPath(f *fib, i *Interface, dst, src netip.Addr) (path Path, broadcast bool, reason link.DropReason, done bool) {
+func (pr *Protocol) specialPath(path *Path, f *fib, i *Interface, dst, src netip.Addr) (broadcast bool, reason link.DropReason, done bool) {
 	if src.IsMulticast() || isLimitedBroadcast(src) {
-		return Path{}, false, link.IPInvalidSource, true
+		return false, link.IPInvalidSource, true
 	}
 	if dst.IsMulticast() {
 		if !i.member(dst) {
-			return Path{}, false, link.IPMulticast, true
+			return false, link.IPMulticast, true
 		}
 		if src.IsLoopback() && !i.routesLocalnet() {
-			return Path{}, false, link.IPLocalNet, true
+			return false, link.IPLocalNet, true
 		}
 		if isZeronet(src) {
 			if !isLocalMulticast(dst) {
-				return Path{}, false, link.IPInvalidSource, true
+				return false, link.IPInvalidSource, true
 			}
 		} else if _, reason := pr.validateSource(f, i, nil, src); reason != link.NotSpecified {
-			return Path{}, false, reason, true
+			return false, reason, true
 		}
-		return Path{Type: Multicast, Interface: i, MTU: i.MTU(), member: true}, false, link.NotSpecified, true
+		*path = Path{Type: Multicast, Interface: i, MTU: i.MTU(), member: true}
+		return false, link.NotSpecified, true
 	}
 	// RFC 1122 section 3.2.1.3: 0.0.0.0 is a source only for a host that does
 	// not know its address yet.
@@ -278,16 +284,16 @@ func (pr *Protocol) specialPath(f *fib, i *Interface, dst, src netip.Addr) (path
 	if !broadcast {
 		switch {
 		case isZeronet(src):
-			return Path{}, false, link.IPInvalidSource, true
+			return false, link.IPInvalidSource, true
 		case isZeronet(dst):
-			return Path{}, false, link.IPInvalidDest, true
+			return false, link.IPInvalidDest, true
 		case dst.IsLoopback() && !i.routesLocalnet():
-			return Path{}, false, link.IPInvalidDest, true
+			return false, link.IPInvalidDest, true
 		case src.IsLoopback() && !i.routesLocalnet():
-			return Path{}, false, link.IPLocalNet, true
+			return false, link.IPLocalNet, true
 		}
 	}
-	return Path{}, broadcast, link.NotSpecified, false
+	return broadcast, link.NotSpecified, false
 }
 
 // ownType classifies the destination of a packet that came back to us.
