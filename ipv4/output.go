@@ -71,7 +71,7 @@ func (pr *Protocol) outputBy(path *Path, p *link.Packet, s *Send) error {
 		h.DF = false
 	}
 	if !h.DF {
-		h.ID = pr.idents.choose(h.Src, h.Dst, h.Protocol, segments, pr.config.Clock.Now())
+		h.ID = pr.idents.choose(h.Src, h.Dst, h.Protocol, segments)
 	}
 	if h.TTL == 0 && !s.HostOnly {
 		h.TTL = uint8(pr.sysctls.defaultTTL.Load())

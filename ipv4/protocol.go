@@ -55,14 +55,17 @@ func New(c Config) *Protocol {
 	pr.sysctls.reset()
 	pr.interfaces.Store(new(interfaces))
 	pr.fib.Store(newFIB())
-	pr.idents.seed(c.Rand)
+	pr.idents.init(c.Clock, c.Rand)
 	pr.fragments.init(pr)
 	return pr
 }
 
-// Close releases the fragments that wait and stops their timer. Packets may
+// Close releases the fragments that wait and stops all timers. Packets may
 // still come; fragments among them are dropped.
-func (pr *Protocol) Close() { pr.fragments.close() }
+func (pr *Protocol) Close() {
+	pr.fragments.close()
+	pr.idents.close()
+}
 
 // setRoutesLocked publishes f. What was learned about paths is forgotten.
 func (pr *Protocol) setRoutesLocked(f *fib) {
