@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"syscall"
@@ -185,9 +186,13 @@ func (h *Host) RemoveInterface(name string) error {
 	return i.dev.Close()
 }
 
-// maxBatch is how many frames make a batch at most, Linux's NAPI_POLL_WEIGHT: a
-// device that is never idle must not keep anybody waiting.
-const maxBatch = 64
+// A batch has so many frames at most, Linux's NAPI_POLL_WEIGHT, or so many bytes:
+// a device that is never idle must not keep anybody waiting, and what has been
+// received is to be read while it is in the cache.
+const (
+	maxBatch      = 64
+	maxBatchBytes = 256 << 10
+)
 
 // receiver takes frames from a device up to the socket.
 type receiver struct {
@@ -216,7 +221,8 @@ func (i *Interface) newReceiver(gro bool) *receiver {
 // closed.
 func (r *receiver) loop() {
 	i := r.i
-	for n := 1; ; n++ {
+	frames, bytes := 0, 0
+	for {
 		p, err := i.dev.Read()
 		if err != nil {
 			r.flush()
@@ -231,13 +237,18 @@ func (r *receiver) loop() {
 			i.stats.RxPackets.Add(1)
 			i.stats.RxBytes.Add(uint64(p.Len()))
 		}
+		frames, bytes = frames+1, bytes+p.Len()
 		if r.merges {
 			r.gro.Input(p)
 		} else {
 			r.deliver(p)
 		}
-		if n%maxBatch == 0 {
-			r.flush()
+		if frames >= maxBatch || bytes >= maxBatchBytes {
+			frames, bytes = 0, 0
+			if r.flush() {
+				// Who has been woken gives memory back that the next frames come to.
+				runtime.Gosched()
+			}
 		}
 	}
 }
