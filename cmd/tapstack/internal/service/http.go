@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -51,8 +52,9 @@ func (g *Group) http(c Config) error {
 // that are the same every time, /healthz says ok.
 func Handler(page func() Page) http.Handler {
 	mux := http.NewServeMux()
+	front := frontPage{page: page}
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		b := page().html()
+		b := front.html(time.Now())
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Length", strconv.Itoa(len(b)))
 		w.Header().Set("Cache-Control", "no-store")
@@ -73,6 +75,28 @@ func Handler(page func() Page) http.Handler {
 		w.Write([]byte("ok\n"))
 	})
 	return mux
+}
+
+// frontAge is how old a front page may be: many that ask at once get the same.
+const frontAge = 100 * time.Millisecond
+
+// frontPage keeps the front page for a moment.
+type frontPage struct {
+	page func() Page
+
+	mu   sync.Mutex
+	at   time.Time
+	body []byte
+}
+
+// html returns the page; nobody may change it.
+func (f *frontPage) html(now time.Time) []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.body == nil || now.Sub(f.at) >= frontAge {
+		f.body, f.at = f.page().html(), now
+	}
+	return f.body
 }
 
 const style = `:root{color-scheme:light dark}
