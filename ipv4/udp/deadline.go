@@ -7,50 +7,49 @@ import (
 	"github.com/tapstack/tapstack/stack/clock"
 )
 
-// deadline ends reads that take too long. Its timer is made when a deadline in
-// the future is first set, and used again. wake's lock guards it.
+// deadline ends reads that take too long. It is a time: setting it touches no
+// timer, since it may be set before every read. One is armed when a read waits,
+// and only moved to earlier times; when it fires too soon, whoever waits looks and
+// waits again. wake's lock guards it.
 type deadline struct {
-	wake    *sync.Cond
-	clock   clock.Clock
-	at      time.Time // zero: none
-	expired bool
-	timer   clock.Timer
+	wake  *sync.Cond
+	clock clock.Clock
+	at    time.Time // zero: none
+	armed time.Time // what timer is set to; zero when it is not running
+	timer clock.Timer
 }
 
 // setLocked moves the deadline, and wakes who waits to look again.
 func (d *deadline) setLocked(at time.Time) {
-	d.at, d.expired = at, false
-	if d.timer != nil {
-		d.timer.Stop()
-	}
-	d.checkLocked()
+	d.at = at
 	d.wake.Broadcast()
 }
 
-// checkLocked notes whether the time has come, and sets the timer if not.
-func (d *deadline) checkLocked() {
-	if d.at.IsZero() {
-		return
-	}
-	wait := d.at.Sub(d.clock.Now())
-	switch {
-	case wait <= 0:
-		d.expired = true
-	case d.timer == nil:
-		d.timer = d.clock.AfterFunc(wait, d.fire)
-	default:
-		d.timer.Reset(wait)
-	}
+// passedLocked reports whether the time has come.
+func (d *deadline) passedLocked() bool {
+	return !d.at.IsZero() && !d.clock.Now().Before(d.at)
 }
 
-// fire is the timer's. The deadline may have moved since it was set.
+// waitLocked waits to be woken, at most until the deadline.
+func (d *deadline) waitLocked() {
+	if !d.at.IsZero() && (d.armed.IsZero() || d.at.Before(d.armed)) {
+		d.armed = d.at
+		wait := d.at.Sub(d.clock.Now())
+		if d.timer == nil {
+			d.timer = d.clock.AfterFunc(wait, d.fire)
+		} else {
+			d.timer.Reset(wait)
+		}
+	}
+	d.wake.Wait()
+}
+
+// fire is the timer's.
 func (d *deadline) fire() {
 	d.wake.L.Lock()
-	defer d.wake.L.Unlock()
-	if !d.expired {
-		d.checkLocked()
-		d.wake.Broadcast()
-	}
+	d.armed = time.Time{}
+	d.wake.L.Unlock()
+	d.wake.Broadcast()
 }
 
 // stopLocked ends the timer for good.
