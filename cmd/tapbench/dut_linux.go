@@ -31,8 +31,8 @@ type dut struct {
 // program is this program, also after its file was replaced or removed.
 const program = "/proc/self/exe"
 
-// start brings a device up until it can be talked to. When ctx ends it is killed.
-func start(ctx context.Context, name string) (_ *dut, err error) {
+// startDUT brings a device up until it can be talked to. When ctx ends it is killed.
+func startDUT(ctx context.Context, name string) (_ *dut, err error) {
 	d := &dut{name: name}
 	defer func() {
 		if err != nil {

@@ -220,7 +220,7 @@ func (b *bench) sample(ctx context.Context, t *test, name string) (values, error
 	d := b.running[name]
 	if d == nil || t.fresh {
 		var err error
-		if d, err = start(ctx, name); err != nil {
+		if d, err = startDUT(ctx, name); err != nil {
 			return nil, err
 		}
 	}
