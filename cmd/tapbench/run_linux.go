@@ -53,6 +53,9 @@ CUBIC whatever the machine's default is; tapstack uses its own default.
 Rows for frames of 1500 bytes show tapstack-off and gvisor-stock in the columns of
 tapstack and gvisor. The kernel's limits to its neighbour table are the machine's,
 so linux has no part in tests with thousands of neighbours; tapstack's are raised.
+tapstack leaves one processor to the client, as the command tapstack run does;
+netstack, which is faster with all of them, has all, and so has linux. GOMAXPROCS
+is obeyed by everybody.
 What the kernel does for a stack in its system calls counts as the stack's time,
 but little of linux's own does: compare the machine's.
 
