@@ -42,6 +42,8 @@ type Interface struct {
 	name     string
 	dev      link.Device
 	features link.Features
+	queues   int
+	broken   atomic.Bool // Read has failed
 	mtu      atomic.Int64
 	loopback bool
 	ip       *ipv4.Interface
@@ -89,6 +91,9 @@ func (i *Interface) Stats() *InterfaceStats { return &i.stats }
 // does to what is received.
 func (i *Interface) Features() link.Features { return i.features }
 
+// Queues returns how many queues of the device are read, each by itself.
+func (i *Interface) Queues() int { return i.queues }
+
 // Device returns the device under the interface.
 func (i *Interface) Device() link.Device { return i.dev }
 
@@ -128,7 +133,10 @@ func (h *Host) addInterface(c InterfaceConfig) (*Interface, error) {
 	i.up.Store(true)
 	i.carrier.Store(true)
 
-	receive := i.newReceiver(!c.NoGRO && !c.Loopback)
+	receivers, err := i.newReceivers(!c.NoGRO && !c.Loopback)
+	if err != nil {
+		return nil, err
+	}
 
 	i.conf = h.conf.AddInterface(i.index)
 	hops, err := h.neighbours.AddInterface(neighbour.InterfaceConfig{Index: i.index, Name: i.name, Addr: addr, Link: i, Loopback: c.Loopback})
@@ -145,7 +153,9 @@ func (h *Host) addInterface(c InterfaceConfig) (*Interface, error) {
 	h.next++
 	nics := append(slices.Clone(*h.nics.Load()), i)
 	h.nics.Store(&nics)
-	h.loops.Go(receive.loop)
+	for _, r := range receivers {
+		h.loops.Go(r.loop)
+	}
 	if c := carrierOf(i.dev); c != nil {
 		h.loops.Go(func() { i.carrierLoop(c) })
 	}
@@ -194,39 +204,53 @@ const (
 	maxBatchBytes = 256 << 10
 )
 
-// receiver takes frames from a device up to the socket.
+// receiver takes frames from a queue of a device up to the socket.
 type receiver struct {
 	i       *Interface
+	queue   link.Receiver
 	gro     link.GRO
 	merges  bool
 	batch   link.Batch
 	batches bool // the device says when one ends
 }
 
-// newReceiver prepares to read the device, with GRO if that is wanted and the
-// device says when to flush.
-func (i *Interface) newReceiver(gro bool) *receiver {
-	r := &receiver{i: i}
-	if d, ok := i.dev.(link.Batcher); ok {
-		r.batches = d.WhenIdle(r.flush)
+// newReceivers prepares to read the device, each of its queues by itself: with GRO
+// if that is wanted and the device says when to flush.
+func (i *Interface) newReceivers(gro bool) ([]*receiver, error) {
+	queues := []link.Receiver{i.dev}
+	if d, ok := i.dev.(link.MultiQueue); ok {
+		more, err := d.MoreQueues()
+		if err != nil {
+			return nil, err
+		}
+		queues = append(queues, more...)
 	}
-	if r.merges = gro && r.batches; r.merges {
-		r.gro.Deliver = r.deliver
-		i.features |= link.ReceiveOffload
+	i.queues = len(queues)
+	var list []*receiver
+	for _, q := range queues {
+		r := &receiver{i: i, queue: q}
+		if d, ok := q.(link.Batcher); ok {
+			r.batches = d.WhenIdle(r.flush)
+		}
+		if r.merges = gro && r.batches; r.merges {
+			r.gro.Deliver = r.deliver
+			i.features |= link.ReceiveOffload
+		}
+		list = append(list, r)
 	}
-	return r
+	return list, nil
 }
 
-// loop takes every frame from the device up to the socket, until the device is
+// loop takes every frame from the queue up to the socket, until the device is
 // closed.
 func (r *receiver) loop() {
 	i := r.i
 	frames, bytes := 0, 0
 	for {
-		p, err := i.dev.Read()
+		p, err := r.queue.Read()
 		if err != nil {
 			r.flush()
-			if !errors.Is(err, net.ErrClosed) {
+			if !errors.Is(err, net.ErrClosed) && !i.broken.Swap(true) {
 				i.host.log.Error("interface cannot be read any more", "name", i.name, "err", err)
 				i.cut.Store(true)
 				i.carrierChanged(false)

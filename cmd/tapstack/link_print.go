@@ -74,6 +74,9 @@ func textLink(b *bytes.Buffer, o options, l control.Link, addrs bool) {
 	if !addrs || !o.ipv4 {
 		fmt.Fprintf(b, "%s    link/%s %s brd %s", eol, l.Type, l.Address, l.Broadcast)
 	}
+	if o.details && l.Queues > 1 {
+		fmt.Fprintf(b, " numtxqueues %d numrxqueues %[1]d", l.Queues)
+	}
 	if o.details && l.Offloads != "" {
 		fmt.Fprintf(b, "%s    offload %s", eol, l.Offloads)
 	}
@@ -165,6 +168,10 @@ func jsonLink(j *jsonWriter, o options, l control.Link, addrs bool) {
 		j.text("link_type", l.Type)
 		j.text("address", l.Address)
 		j.text("broadcast", l.Broadcast)
+	}
+	if o.details && l.Queues > 1 {
+		j.number("num_tx_queues", int64(l.Queues))
+		j.number("num_rx_queues", int64(l.Queues))
 	}
 	if o.details && l.Offloads != "" {
 		j.array("offload", strings.Fields(l.Offloads))

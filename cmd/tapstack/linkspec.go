@@ -33,9 +33,6 @@ func defaultLink() linkSpec {
 	}
 }
 
-// maxQueues is Linux's MAX_TAP_QUEUES.
-const maxQueues = 256
-
 // parseLink reads name=...,mac=...,addr=...: key=value with commas between; addr
 // may repeat.
 func parseLink(s string) (linkSpec, error) {
@@ -71,8 +68,8 @@ func parseLink(s string) (linkSpec, error) {
 		case "mtu":
 			l.mtu, err = deviceMTU(value)
 		case "queues":
-			if l.queues, err = strconv.Atoi(value); err != nil || l.queues < 1 || l.queues > maxQueues {
-				return l, usage("--link %s: queues %q: want 1 to %d", s, value, maxQueues)
+			if l.queues, err = strconv.Atoi(value); err != nil || l.queues < 1 || l.queues > tap.MaxQueues {
+				return l, usage("--link %s: queues %q: want 1 to %d", s, value, tap.MaxQueues)
 			}
 		case "offload":
 			l.offload = value

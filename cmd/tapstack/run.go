@@ -52,6 +52,7 @@ that does not is created, brought up, and removed at the end.
   mac      the host's own; random when left out
   addr     the host's addresses; none when left out
   peer     an address for the kernel's side
+  queues   of the device, each with a processor to itself; flows are spread over them
   offload  off: frames of at most the MTU, with complete checksums, for tools that
            look at them; on: fail where the kernel lacks something; auto: with what
            it has
@@ -217,15 +218,12 @@ func startHost(cfg hostConfig) (_ *runningHost, err error) {
 		}
 	}()
 	for _, l := range cfg.links {
-		dev, err := tap.Open(tap.Config{Name: l.name, Addr: l.mac, MTU: l.mtu, Peer: l.peer, Offload: offloads[l.offload]})
+		dev, err := tap.Open(tap.Config{Name: l.name, Addr: l.mac, MTU: l.mtu, Peer: l.peer, Offload: offloads[l.offload], Queues: l.queues})
 		if err != nil {
 			return nil, err
 		}
 		if why := dev.Missing(); why != nil {
 			cfg.log.Warn("slower than it could be", "link", l.name, "err", why)
-		}
-		if l.queues > 1 {
-			cfg.log.Warn("one queue is used", "link", l.name, "queues", l.queues)
 		}
 		if _, err := h.AddInterface(stack.InterfaceConfig{Name: l.name, Device: dev, NoGRO: l.noGRO}); err != nil {
 			return nil, err

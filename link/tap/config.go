@@ -18,6 +18,14 @@ const (
 	MaxMTU = 65535 - link.EthernetHeaderLen
 )
 
+// MaxQueues is Linux's MAX_TAP_QUEUES.
+const MaxQueues = 256
+
+// DefaultTxQueueLen is ten times Linux's: among 1000 frames there is no room for
+// the ARP replies of a few thousand neighbours at once, nor for the windows of more
+// than one TCP sender.
+const DefaultTxQueueLen = 10_000
+
 // maxNameLen is Linux's IFNAMSIZ without the terminating zero.
 const maxNameLen = 15
 
@@ -39,6 +47,14 @@ type Config struct {
 	// Offload says whether checksums and segmentation may be left to the
 	// kernel, and large segments cross in one piece.
 	Offload Offload
+	// Queues is how many queues the device has, each for a receiver of its own
+	// (see Device.MoreQueues), up to MaxQueues; 0 is 1. A device that exists must
+	// have been made for several.
+	Queues int
+	// TxQueueLen is how many frames wait for us in a queue of a device that Open
+	// creates, before the kernel drops further ones; 0 is DefaultTxQueueLen. One
+	// that exists keeps its own.
+	TxQueueLen int
 	// Rand makes up the random address; nil for a secure source.
 	Rand *rand.Rand
 }
@@ -65,10 +81,21 @@ func (c Config) check() error {
 		return fmt.Errorf("tap: %s is a group address, which no station can have: %w", c.Addr, syscall.EINVAL)
 	case c.MTU != 0 && (c.MTU < MinMTU || c.MTU > MaxMTU):
 		return fmt.Errorf("tap: mtu %d is outside %d to %d: %w", c.MTU, MinMTU, MaxMTU, syscall.EINVAL)
+	case c.Queues < 0 || c.Queues > MaxQueues:
+		return fmt.Errorf("tap: %d queues: want 1 to %d: %w", c.Queues, MaxQueues, syscall.EINVAL)
+	case c.TxQueueLen < 0:
+		return fmt.Errorf("tap: a queue of %d frames: want 1 at least: %w", c.TxQueueLen, syscall.EINVAL)
 	case c.Peer != netip.Prefix{} && (!c.Peer.IsValid() || !c.Peer.Addr().Is4() || c.Peer.Addr().IsUnspecified() || c.Peer.Addr().IsMulticast()):
 		return fmt.Errorf("tap: %s is no address for the kernel's side: want one such as 10.0.0.1/24: %w", c.Peer, syscall.EINVAL)
 	}
 	return nil
+}
+
+func (c Config) txQueueLen() int {
+	if c.TxQueueLen == 0 {
+		return DefaultTxQueueLen
+	}
+	return c.TxQueueLen
 }
 
 // validName is Linux's dev_valid_name, without '%', which would make the kernel

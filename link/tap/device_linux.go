@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -26,7 +27,9 @@ type Device struct {
 
 	vnet   bool // frames have a virtio-net header in front
 	reader *reader
-	writes sync.Pool // of *write
+	more   []*queue    // but the first
+	spread atomic.Bool // over all queues
+	writes sync.Pool   // of *write
 
 	features link.Features
 	missing  error // why offloads that were asked for are not there
@@ -78,9 +81,19 @@ func open(nl *rtnl, c Config) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
+	switch {
+	case c.Queues <= 1:
+	case before.index == 0:
+		before.multiQueue = true
+	case !before.multiQueue:
+		return nil, fmt.Errorf("tap: %s has a single queue; ask for one, or make it anew by `ip tuntap add %[1]s mode tap multi_queue`: %w", c.Name, unix.EINVAL)
+	}
 	d := &Device{nl: nl}
 	if err := d.openFile(c, before); err != nil {
 		return nil, err
+	}
+	if err := d.openQueues(c.Queues - 1); err != nil {
+		return nil, errors.Join(err, d.release())
 	}
 	d.errDown = fmt.Errorf("tap: the kernel's side of %s is down: %w", d.name, unix.EIO)
 	d.writes.New = func() any { return newWrite() }
@@ -189,6 +202,11 @@ func (d *Device) configure(c Config, existed bool) error {
 		d.mtu = c.MTU
 		changed(func() error { return d.nl.setMTU(dev.index, dev.mtu) })
 	}
+	if !existed {
+		if err := d.nl.setTxQueueLen(dev.index, c.txQueueLen()); err != nil {
+			return fmt.Errorf("tap: setting the queue length of %s to %d frames: %w", d.name, c.txQueueLen(), err)
+		}
+	}
 	if c.Peer.IsValid() {
 		switch err := d.nl.addAddress(dev.index, c.Peer); {
 		case err == nil:
@@ -224,19 +242,7 @@ func (d *Device) MTU() int { return d.mtu }
 // Read blocks for the next frame. Frames longer than the MTU are returned
 // whole. The error is net.ErrClosed after Close, and wraps EBADFD when the
 // device was removed.
-func (d *Device) Read() (p *link.Packet, err error) {
-	p, err = d.reader.next(d.raw)
-	switch {
-	case err == nil:
-		return p, nil
-	case errors.Is(err, os.ErrClosed):
-		return nil, net.ErrClosed
-	case d.removed():
-		// Read's own error depends on the moment: waiting is refused, too.
-		return nil, fmt.Errorf("tap: %s was removed: %w", d.name, unix.EBADFD)
-	}
-	return nil, fmt.Errorf("tap: reading from %s: %w", d.name, err)
-}
+func (d *Device) Read() (*link.Packet, error) { return d.read(d.reader, d.raw) }
 
 // removed reports whether the device is in no network namespace any more.
 func (d *Device) removed() bool {
@@ -248,13 +254,14 @@ func (d *Device) removed() bool {
 // link.ErrQueueFull when the kernel has no room, net.ErrClosed after Close, and
 // wraps EIO while the kernel's side is down.
 func (d *Device) Write(p *link.Packet) error {
+	raw := d.writer(p)
 	if d.vnet {
 		putVnet(p)
 	}
 	w := d.writes.Get().(*write)
 	w.set(p)
 	// Control and not Write: the latter waits when the kernel has no room.
-	err := d.raw.Control(w.run)
+	err := raw.Control(w.run)
 	errno := w.errno
 	clear(w.iov[:w.n])
 	d.writes.Put(w)
@@ -330,6 +337,9 @@ func (d *Device) release() error {
 		_ = control(d.file, func(fd int) error { return unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, 0) })
 	}
 	err := d.file.Close()
+	for _, q := range d.more {
+		err = errors.Join(err, q.file.Close())
+	}
 	for i := len(d.undo) - 1; i >= 0; i-- {
 		// Somebody else may have removed the device or the address meanwhile.
 		if e := d.undo[i](); e != nil && !errors.Is(e, unix.ENODEV) && !errors.Is(e, unix.EADDRNOTAVAIL) {

@@ -108,6 +108,12 @@ func (r *rtnl) setMTU(index, mtu int) error {
 	return r.request(appendAttr(msg, unix.IFLA_MTU, binary.NativeEndian.AppendUint32(nil, uint32(mtu))), nil)
 }
 
+// setTxQueueLen sets how many frames an interface queues.
+func (r *rtnl) setTxQueueLen(index, n int) error {
+	msg := message(unix.RTM_NEWLINK, 0, ifInfo(index, 0, 0))
+	return r.request(appendAttr(msg, unix.IFLA_TXQLEN, binary.NativeEndian.AppendUint32(nil, uint32(n))), nil)
+}
+
 // addAddress gives an interface an IPv4 address. The error is EEXIST when it
 // has it.
 func (r *rtnl) addAddress(index int, p netip.Prefix) error {

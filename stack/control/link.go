@@ -23,6 +23,7 @@ type Link struct {
 	Broadcast string    `json:"broadcast"`
 	Addresses []Address `json:"addr_info"`
 	Offloads  string    `json:"offloads,omitempty"` // what the device does for the stack
+	Queues    int       `json:"queues"`
 	Rx        Traffic   `json:"rx"`
 	Tx        Traffic   `json:"tx"`
 }
@@ -72,9 +73,9 @@ func (s *Server) links(dev string) ([]Link, error) {
 		l := Link{
 			Index: i.Index(), Name: i.Name(), MTU: i.MTU(), Type: "ether",
 			Address: i.Addr().String(), Broadcast: link.BroadcastAddr.String(),
-			Offloads: i.Features().String(),
-			Rx:       Traffic{st.RxBytes.Load(), st.RxPackets.Load(), st.RxDropped.Load(), st.Multicast.Load()},
-			Tx:       Traffic{st.TxBytes.Load(), st.TxPackets.Load(), st.TxDropped.Load(), 0},
+			Offloads: i.Features().String(), Queues: i.Queues(),
+			Rx: Traffic{st.RxBytes.Load(), st.RxPackets.Load(), st.RxDropped.Load(), st.Multicast.Load()},
+			Tx: Traffic{st.TxBytes.Load(), st.TxPackets.Load(), st.TxDropped.Load(), 0},
 		}
 		l.Flags, l.OperState = flags(i.Loopback(), i.Up(), i.Carrier())
 		if i.Loopback() {

@@ -39,14 +39,14 @@ func TestLinkShowAndSet(t *testing.T) {
 		require.Equal(t, Link{
 			Index: 2, Name: "eth0", Flags: []string{"BROADCAST", "MULTICAST", "UP", "LOWER_UP"}, MTU: 1500, OperState: "UP", Type: "ether",
 			Address: "02:00:00:00:00:01", Broadcast: "ff:ff:ff:ff:ff:ff",
-			Addresses: []Address{{Local: ip("10.0.0.1"), PrefixLen: 24, Broadcast: ip("10.0.0.255"), Scope: "global"}},
+			Addresses: []Address{{Local: ip("10.0.0.1"), PrefixLen: 24, Broadcast: ip("10.0.0.255"), Scope: "global"}}, Queues: 1,
 		}, show())
 		var all []Link
 		n.get("link", &all)
 		require.Equal(t, Link{
 			Index: 1, Name: "lo", Flags: []string{"LOOPBACK", "UP", "LOWER_UP"}, MTU: 65536, OperState: "UNKNOWN", Type: "loopback",
 			Address: "00:00:00:00:00:00", Broadcast: "00:00:00:00:00:00", Addresses: []Address{{Local: ip("127.0.0.1"), PrefixLen: 8, Scope: "host"}},
-			Offloads: "sg csum tso4 uso4",
+			Offloads: "sg csum tso4 uso4", Queues: 1,
 		}, all[0])
 
 		yes, no, mtu, big := true, false, 1400, 9000
