@@ -2,9 +2,11 @@ package stack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"syscall"
 
 	"github.com/tapstack/tapstack/ipv4/tcp"
 	"github.com/tapstack/tapstack/ipv4/udp"
@@ -79,6 +81,36 @@ func (h *Host) ListenPacket(network, address string) (net.PacketConn, error) {
 	c, err := h.udp.Listen(addr, udp.SocketConfig{Broadcast: true})
 	if err != nil {
 		return nil, err
+	}
+	return c, nil
+}
+
+// ListenMulticastUDP receives what is sent to a multicast group and port, on the
+// interface called name, or with an empty name on the one that the route to the
+// group leaves by. Others on this host may listen there too, and get the same. It
+// is net.ListenMulticastUDP on this host.
+func (h *Host) ListenMulticastUDP(network, name string, group netip.AddrPort) (*udp.Conn, error) {
+	fail := func(err error) (*udp.Conn, error) {
+		return nil, &net.OpError{Op: "listen", Net: network, Addr: net.UDPAddrFromAddrPort(group), Err: err}
+	}
+	if !isUDP(network) {
+		return fail(net.UnknownNetworkError(network))
+	}
+	index := 0
+	if name != "" {
+		i := h.Interface(name)
+		if i == nil {
+			return fail(fmt.Errorf("stack: interface %s: %w", name, syscall.ENODEV))
+		}
+		index = i.Index()
+	}
+	c, err := h.udp.Listen(group, udp.SocketConfig{ReuseAddr: true, Broadcast: true})
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(c.SetMulticastInterface(index), c.SetMulticastLoopback(false), c.JoinGroup(index, group.Addr())); err != nil {
+		c.Close()
+		return fail(err)
 	}
 	return c, nil
 }

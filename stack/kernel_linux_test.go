@@ -26,15 +26,15 @@ import (
 
 // onTAP is a host at 10.0.0.2 behind a TAP whose kernel side, 10.0.0.1, is in a
 // namespace of the test's own. wrap may be nil.
-func onTAP(t *testing.T, wrap func(link.Device) link.Device) (*stack.Host, *taptest.Netns) {
+func onTAP(t testing.TB, wrap func(link.Device) link.Device) (*stack.Host, *taptest.Netns) {
 	return onTAPWith(t, tap.OffloadAuto, wrap)
 }
 
-func onTAPWith(t *testing.T, offload tap.Offload, wrap func(link.Device) link.Device) (*stack.Host, *taptest.Netns) {
+func onTAPWith(t testing.TB, offload tap.Offload, wrap func(link.Device) link.Device) (*stack.Host, *taptest.Netns) {
 	return onTAPWithout(t, offload, false, wrap)
 }
 
-func onTAPWithout(t *testing.T, offload tap.Offload, noGRO bool, wrap func(link.Device) link.Device) (*stack.Host, *taptest.Netns) {
+func onTAPWithout(t testing.TB, offload tap.Offload, noGRO bool, wrap func(link.Device) link.Device) (*stack.Host, *taptest.Netns) {
 	ns := taptest.Namespace(t)
 	d, err := tap.Open(tap.Config{Name: "t0", Addr: link.Addr{2, 0, 0, 0, 0, 2}, Peer: netip.MustParsePrefix("10.0.0.1/24"), Offload: offload})
 	require.NoError(t, err)

@@ -3,6 +3,7 @@ package stack_test
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"net"
 	"net/netip"
 	"syscall"
@@ -99,6 +100,41 @@ func TestKernelSegments(t *testing.T) {
 				if whole {
 					require.EqualValues(t, 1, dev.Stats().RxPackets.Load()-before, "one frame")
 				}
+			}
+		})
+	}
+}
+
+// BenchmarkKernelDatagrams is what a host sends to a kernel's socket: one by one,
+// and many in one call.
+func BenchmarkKernelDatagrams(b *testing.B) {
+	for _, size := range []int{0, 1472} {
+		b.Run(fmt.Sprintf("segments of %d", size), func(b *testing.B) {
+			h, ns := onTAP(b, nil)
+			var k *net.UDPConn
+			var err error
+			ns.Do(func() { k, err = net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 7000}) })
+			require.NoError(b, err)
+			defer k.Close()
+			ours, err := h.UDP().Dial(netip.AddrPort{}, netip.MustParseAddrPort("10.0.0.1:7000"), udp.SocketConfig{})
+			require.NoError(b, err)
+			defer ours.Close()
+			_, err = ours.Write(nil)
+			require.NoError(b, err)
+			_, err = k.Read(nil) // the neighbour is known
+			require.NoError(b, err)
+			data := make([]byte, 44*1472)
+			b.SetBytes(int64(len(data)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if size > 0 {
+					_, err = ours.Send(data, netip.AddrPort{}, udp.SendOptions{SegmentSize: size})
+				} else {
+					for at := 0; at < len(data) && err == nil; at += 1472 {
+						_, err = ours.Write(data[at : at+1472])
+					}
+				}
+				require.NoError(b, err)
 			}
 		})
 	}

@@ -46,6 +46,10 @@ func TestBatches(t *testing.T) {
 	n, err = server.ReadBatch(in, MsgPeek)
 	require.NoError(t, err)
 	require.Equal(t, 8, n, "the first is still there")
+	for _, m := range in {
+		require.Equal(t, a.sent[0].h.Src.String(), m.Addr.(*net.UDPAddr).IP.String())
+		require.EqualValues(t, client.LocalAddrPort().Port(), m.Addr.(*net.UDPAddr).Port)
+	}
 	n, err = server.ReadBatch(in, 0)
 	require.NoError(t, err)
 	require.Equal(t, 4, n, "what there is")

@@ -124,7 +124,7 @@ func (pr *Protocol) inputMany(f flow, p *link.Packet) {
 			continue
 		}
 		if last != nil {
-			last.deliver(p.Copy())
+			last.deliver(duplicate(p))
 		}
 		last = c
 	}

@@ -36,7 +36,7 @@ func (c *Conn) take(flags, room int) (taken link.Queue, run coalesced, want cont
 	first := c.queue.Oldest()
 	run = runOf(first)
 	if flags&MsgPeek != 0 {
-		taken.Queue(first.Copy())
+		taken.Queue(duplicate(first))
 		return taken, run, c.opts.control, nil
 	}
 	taken.Queue(c.queue.Pop())

@@ -47,3 +47,14 @@ func (c *Conn) enqueue(p *link.Packet) {
 }
 
 func (c *Conn) costLocked() int { return c.queue.Cost() + len(c.errors)*queuedErrorCost }
+
+// duplicate returns a copy of p, front at its data, with the headers in front,
+// which tell a reader who sent it.
+func duplicate(p *link.Packet) *link.Packet {
+	n := len(p.NetworkHeader()) - len(p.Bytes())
+	p.Push(n)
+	q := p.Copy()
+	p.Pull(n)
+	q.Pull(n)
+	return q
+}

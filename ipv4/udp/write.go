@@ -212,6 +212,8 @@ func (c *Conn) fit(n int, to netip.AddrPort, path ipv4.Path, o *SendOptions, opt
 func (c *Conn) tooLong(to netip.AddrPort, path ipv4.Path, opts *options) error {
 	if opts.receiveErrors {
 		c.mu.Lock()
+		// As Linux's ip_local_error: the port is the peer's, if there is one.
+		to = netip.AddrPortFrom(to.Addr(), c.raddr.Port())
 		c.queueErrorLocked(QueuedError{Errno: syscall.EMSGSIZE, Origin: Local, Info: uint32(path.MTU), To: to})
 		c.mu.Unlock()
 	}
