@@ -17,7 +17,10 @@ import (
 const minReadBuffer = 2304
 
 // Conn is a UDP socket: a net.PacketConn, and a net.Conn, which sends only when
-// it was made by Dial. Its methods may be called concurrently.
+// it was made by Dial. Its methods may be called concurrently. They are those of
+// *net.UDPConn but for SyscallConn and File: there is no descriptor behind it, and
+// programs that look for one, such as quic-go, do without when there is no such
+// method.
 type Conn struct {
 	pr        *Protocol
 	laddr     netip.AddrPort // the address may be 0.0.0.0

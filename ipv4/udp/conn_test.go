@@ -725,9 +725,42 @@ func TestRacy(t *testing.T) {
 			wg.Wait()
 		})
 	}
+	for i := range 4 {
+		clients.Go(func() {
+			c, err := h.Listen(ap("0.0.0.0:99"), SocketConfig{ReusePort: true, Broadcast: true})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				ms := []Message{{Buffers: [][]byte{make([]byte, 1000)}, OOB: make([]byte, 200)}, {Buffers: [][]byte{nil}}}
+				for {
+					if _, err := c.ReadBatch(ms, 0); errors.Is(err, net.ErrClosed) {
+						return
+					}
+				}
+			})
+			group := netip.AddrFrom4([4]byte{239, 1, 1, byte(i)})
+			for n := range 100 {
+				_ = c.SetCoalescing(n%2 == 0)
+				_ = c.SetPacketInfo(n%3 == 0)
+				_ = c.JoinGroup(2, group)
+				_, _ = c.Send(make([]byte, 100), netip.AddrPortFrom(group, 99), SendOptions{SegmentSize: 30})
+				_, _ = c.Send(make([]byte, 100), ap("127.0.0.1:99"), SendOptions{SegmentSize: 30})
+				_ = c.ExcludeSourceSpecificGroup(2, group, netip.AddrFrom4([4]byte{1, 1, 1, byte(n)}))
+				if n%2 == 0 {
+					_ = c.LeaveGroup(2, group)
+				}
+			}
+			c.Close()
+			wg.Wait()
+		})
+	}
 	clients.Wait()
 	server.Close()
 	echo.Wait()
+	require.Zero(t, h.memory.used.Load(), "closed sockets hold nothing")
 }
 
 func BenchmarkLoopback(b *testing.B) {
