@@ -34,7 +34,7 @@ func TestUsageErrors(t *testing.T) {
 		"nc", "nc 10.0.0.1", "nc 10.0.0.1 0", "nc 10.0.0.1 http", "nc -l", "nc -k 10.0.0.1 7", "nc -w -1 10.0.0.1 7", "nc -s x 10.0.0.1 7",
 		"blast", "blast x 1 9", "blast 10.0.0.3 0 9", "blast 10.0.0.3 1 0", "blast 10.0.0.3 1 9 0", "status now",
 		"run now", "run --link foo", "run --link name=t0 --link name=t0", "run --route 10.0.0.0/8", "run --route 10.0.0.0/8,dev=t9", "run --sysctl x",
-		"run --service ftp", "run --service none,http", "run --log-level loud", "run --log-format xml", "docs pdf", "trace now", "trace --tcp", "link add", "link del", "link add t1 type dummy", "arping", "addr add 10.0.0.5/24 dev t0 acd sometimes", "addr del 10.0.0.5/24 dev t0 acd",
+		"run --service ftp", "run --service none,http", "run --log-level loud", "run --log-format xml", "docs pdf", "trace now", "pprof", "pprof cpu", "pprof foo -o x", "pprof cpu heap -o x", "pprof heap -o x --seconds 1", "pprof cpu -o x --seconds 0", "pprof cpu -o x --seconds 3601", "trace --tcp", "link add", "link del", "link add t1 type dummy", "arping", "addr add 10.0.0.5/24 dev t0 acd sometimes", "addr del 10.0.0.5/24 dev t0 acd",
 	} {
 		t.Run(line, func(t *testing.T) {
 			code, _, errs := try(t, strings.Fields(line)...)
@@ -50,7 +50,7 @@ func TestNoHost(t *testing.T) {
 	for _, line := range []string{
 		"status", "neigh", "-j neigh show nud all", "neigh add 10.0.0.9 dev t0", "neigh del 10.0.0.9 dev t0", "neigh monitor", "addr", "link set t0 up",
 		"route", "route get 10.0.0.9", "sysctl -a", "sysctl net.ipv4.ip_forward", "ntable", "nstat", "ping -c 1 10.0.0.1", "nc 10.0.0.1 7",
-		"blast 10.0.0.3 1 9", "arping 10.0.0.1", "trace", "monitor addr", "link add t1", "link del t1", "addr add 10.0.0.5/24 dev t0 acd",
+		"blast 10.0.0.3 1 9", "arping 10.0.0.1", "trace", "pprof cpu -o -", "pprof heap -o -", "monitor addr", "link add t1", "link del t1", "addr add 10.0.0.5/24 dev t0 acd",
 	} {
 		t.Run(line, func(t *testing.T) {
 			code, out, errs := try(t, strings.Fields(line)...)

@@ -33,6 +33,7 @@ type Server struct {
 
 	addresses addresses
 	drops     feed[dropped]
+	profiling profiling
 }
 
 // endpoint answers one request with something to be sent as JSON.
@@ -82,6 +83,7 @@ func New(h *stack.Host, c Config) *Server {
 	s.mux.HandleFunc("POST /v1/ping", s.ping)
 	s.mux.HandleFunc("POST /v1/arping", s.arping)
 	s.mux.HandleFunc("POST /v1/nc", s.nc)
+	s.mux.HandleFunc("POST /v1/pprof", s.pprof)
 	return s
 }
 
