@@ -23,9 +23,8 @@ const minReadBuffer = 2304
 // method.
 type Conn struct {
 	pr        *Protocol
-	laddr     netip.AddrPort // the address may be 0.0.0.0
-	raddr     netip.AddrPort // of the only peer, not valid without one
-	src       netip.Addr     // of what is sent, not valid if the route chooses
+	bound     netip.AddrPort // what was asked for, with the port that was found
+	ends      atomic.Pointer[ends]
 	oif       int
 	reuse     bool
 	reusePort bool
@@ -60,13 +59,14 @@ var (
 
 func newConn(pr *Protocol, laddr, raddr netip.AddrPort, src netip.Addr, sc SocketConfig) *Conn {
 	c := &Conn{
-		pr: pr, laddr: laddr, raddr: raddr, src: src, oif: sc.Interface, reuse: sc.ReuseAddr, reusePort: sc.ReusePort,
+		pr: pr, bound: laddr, oif: sc.Interface, reuse: sc.ReuseAddr, reusePort: sc.ReusePort,
 		limit: pr.config.ReadBuffer,
 		opts:  options{ttl: sc.TTL, tos: sc.TOS, broadcast: sc.Broadcast, receiveErrors: sc.ReceiveErrors, pathMTU: sc.PathMTU},
 	}
 	if sc.ReadBuffer != 0 {
 		c.limit = readBuffer(sc.ReadBuffer)
 	}
+	c.ends.Store(&ends{laddr, raddr, src})
 	c.readable.L = &c.mu
 	c.members.Store(new(memberships))
 	c.opts.loop = true
@@ -77,17 +77,28 @@ func newConn(pr *Protocol, laddr, raddr netip.AddrPort, src netip.Addr, sc Socke
 
 func readBuffer(bytes int) int { return max(2*bytes, minReadBuffer) }
 
+// ends is where a socket is: what Connect changes. It is immutable.
+type ends struct {
+	laddr netip.AddrPort // the address may be 0.0.0.0
+	raddr netip.AddrPort // of the only peer, not valid without one
+	src   netip.Addr     // of what is sent, not valid if the route chooses
+}
+
+func (c *Conn) laddr() netip.AddrPort { return c.ends.Load().laddr }
+func (c *Conn) raddr() netip.AddrPort { return c.ends.Load().raddr }
+func (c *Conn) src() netip.Addr       { return c.ends.Load().src }
+
 // LocalAddr returns the address that the socket is bound to, a *net.UDPAddr.
-func (c *Conn) LocalAddr() net.Addr { return udpAddr(c.laddr) }
+func (c *Conn) LocalAddr() net.Addr { return udpAddr(c.laddr()) }
 
 // RemoteAddr returns the peer's address, a *net.UDPAddr, or nil without one.
-func (c *Conn) RemoteAddr() net.Addr { return udpAddr(c.raddr) }
+func (c *Conn) RemoteAddr() net.Addr { return udpAddr(c.raddr()) }
 
 // LocalAddrPort returns the address that the socket is bound to.
-func (c *Conn) LocalAddrPort() netip.AddrPort { return c.laddr }
+func (c *Conn) LocalAddrPort() netip.AddrPort { return c.laddr() }
 
 // RemoteAddrPort returns the peer's address, not valid without one.
-func (c *Conn) RemoteAddrPort() netip.AddrPort { return c.raddr }
+func (c *Conn) RemoteAddrPort() netip.AddrPort { return c.raddr() }
 
 // Dropped returns how many datagrams found no room in the receive buffer
 // (SO_MEMINFO's drops).
@@ -97,7 +108,7 @@ func (c *Conn) Dropped() uint64 { return c.drops.Load() }
 // net.ErrClosed. A second call returns net.ErrClosed.
 func (c *Conn) Close() error {
 	if !c.close() {
-		return c.fail("close", "close", c.raddr, net.ErrClosed)
+		return c.fail("close", "close", c.raddr(), net.ErrClosed)
 	}
 	return nil
 }
@@ -155,5 +166,5 @@ func (c *Conn) takeErrorLocked(expired bool) error {
 // fail is what a method returns for err. addr is the peer's, if it has to do
 // with one.
 func (c *Conn) fail(op, call string, addr netip.AddrPort, err error) error {
-	return opError(op, call, c.laddr, addr, err)
+	return opError(op, call, c.laddr(), addr, err)
 }

@@ -743,6 +743,8 @@ func TestRacy(t *testing.T) {
 			})
 			group := netip.AddrFrom4([4]byte{239, 1, 1, byte(i)})
 			for n := range 100 {
+				_ = c.Connect(ap("127.0.0.1:9"))
+				_ = c.Connect(netip.AddrPort{})
 				_ = c.SetCoalescing(n%2 == 0)
 				_ = c.SetPacketInfo(n%3 == 0)
 				_ = c.JoinGroup(2, group)

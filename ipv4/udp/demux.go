@@ -63,7 +63,7 @@ func (d *demux) lookup(f flow, hash flowHash) *Conn {
 			best, high = c, s
 		}
 	}
-	if best != nil && best.group != nil && !best.raddr.IsValid() {
+	if best != nil && best.group != nil && !best.raddr().IsValid() {
 		return best.group.choose(hash.sum(f.local, f.remote), best)
 	}
 	return best
@@ -71,26 +71,29 @@ func (d *demux) lookup(f flow, hash flowHash) *Conn {
 
 // wants reports whether the socket receives the datagram, as far as the
 // addresses say (Linux's __udp_is_mcast_sock).
-func (c *Conn) wants(f flow) bool {
-	return (c.laddr.Addr().IsUnspecified() || c.laddr.Addr() == f.local.Addr()) &&
-		(!c.raddr.IsValid() || c.raddr == f.remote) &&
-		(c.oif == 0 || f.iif == 0 || c.oif == f.iif)
-}
+func (c *Conn) wants(f flow) bool { return c.score(f) >= 0 }
 
 // score says how closely the socket is bound to a datagram's addresses, -1 for
 // not at all.
 func (c *Conn) score(f flow) int {
-	if !c.wants(f) {
-		return -1
-	}
 	s := 0
-	if !c.laddr.Addr().IsUnspecified() {
+	e := c.ends.Load()
+	if !e.laddr.Addr().IsUnspecified() {
+		if e.laddr.Addr() != f.local.Addr() {
+			return -1
+		}
 		s += 16 // Linux looks among these first, and at no others if there is one
 	}
-	if c.raddr.IsValid() {
+	if e.raddr.IsValid() {
+		if e.raddr != f.remote {
+			return -1
+		}
 		s += 8
 	}
 	if c.oif != 0 {
+		if f.iif != 0 && f.iif != c.oif {
+			return -1
+		}
 		s += 4
 	}
 	return s
@@ -99,11 +102,11 @@ func (c *Conn) score(f flow) int {
 // conflicts reports whether two sockets cannot be bound to one port (Linux's
 // udp_lib_lport_inuse).
 func (c *Conn) conflicts(o *Conn) bool {
-	a, b := c.laddr.Addr(), o.laddr.Addr()
+	a, b := c.laddr().Addr(), o.laddr().Addr()
 	return (a == b || a.IsUnspecified() || b.IsUnspecified()) && (c.oif == 0 || o.oif == 0 || c.oif == o.oif)
 }
 
-// bind enters c under the port of c.laddr, or under a free one when that is 0,
+// bind enters c under the port of its address, or under a free one when that is 0,
 // chosen from start on. The error is EADDRINUSE, or net.ErrClosed after close.
 func (d *demux) bind(c *Conn, start uint32) error {
 	d.mu.Lock()
@@ -111,7 +114,7 @@ func (d *demux) bind(c *Conn, start uint32) error {
 	if d.closed {
 		return net.ErrClosed
 	}
-	if port := c.laddr.Port(); port != 0 {
+	if port := c.laddr().Port(); port != 0 {
 		for _, o := range d.port(port) {
 			if c.conflicts(o) && !(c.reuse && o.reuse) && !(c.reusePort && o.reusePort) {
 				return syscall.EADDRINUSE
@@ -123,7 +126,10 @@ func (d *demux) bind(c *Conn, start uint32) error {
 	for i := range uint32(ephemerals) {
 		port := uint16(firstEphemeral + (start+i)%ephemerals)
 		if !slices.ContainsFunc(d.port(port), c.conflicts) {
-			c.laddr = netip.AddrPortFrom(c.laddr.Addr(), port)
+			c.bound = netip.AddrPortFrom(c.bound.Addr(), port)
+			e := *c.ends.Load()
+			e.laddr = netip.AddrPortFrom(e.laddr.Addr(), port)
+			c.ends.Store(&e)
 			d.insertLocked(c)
 			return nil
 		}
@@ -132,7 +138,7 @@ func (d *demux) bind(c *Conn, start uint32) error {
 }
 
 func (d *demux) insertLocked(c *Conn) {
-	port := c.laddr.Port()
+	port := c.laddr().Port()
 	pg := d.pages[port>>8].Load()
 	if pg == nil {
 		pg = new(page)
@@ -147,7 +153,7 @@ func (d *demux) insertLocked(c *Conn) {
 func (d *demux) remove(c *Conn) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	port := c.laddr.Port()
+	port := c.laddr().Port()
 	c.leaveGroupLocked()
 	list := slices.DeleteFunc(slices.Clone(d.port(port)), func(o *Conn) bool { return o == c })
 	if len(list) == 0 {

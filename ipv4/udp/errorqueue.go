@@ -119,7 +119,7 @@ func (c *Conn) inputError(e ipv4.TransportError, h Header) {
 			To:   netip.AddrPortFrom(e.Inner.Dst, h.DstPort),
 			Data: slices.Clone(e.Payload[HeaderLen:]),
 		})
-	case !c.raddr.IsValid() || !e.Hard && !fragNeeded:
+	case !c.raddr().IsValid() || !e.Hard && !fragNeeded:
 		// RFC 1122 section 4.1.3.3 would have every error passed on; Linux
 		// spares applications that did not ask those that may pass.
 		return

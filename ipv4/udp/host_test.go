@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -31,6 +32,7 @@ type testHost struct {
 	lo, t0 *ipv4.Interface
 	t1     *ipv4.Interface
 	peer   *testHost // at the other end of t0; nil: packets vanish
+	noting sync.Mutex
 	sent   []sentPacket
 	errors atomic.Int32 // ICMP errors that were sent
 	busy   error        // what t0's neighbours answer
@@ -118,6 +120,8 @@ func (h *testHost) note(index int, p *link.Packet) {
 		require.True(h.t, ValidChecksum(q.Bytes()[ih.Len():], ih.Src, ih.Dst))
 		q.Release()
 	}
+	h.noting.Lock()
+	defer h.noting.Unlock()
 	if len(h.sent) < 1000 {
 		h.sent = append(h.sent, sentPacket{index, p.GSOSize, ih, u, string(p.Bytes()[ih.Len()+HeaderLen:]), p.Confirm})
 	}

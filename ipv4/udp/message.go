@@ -31,7 +31,7 @@ type Message = xipv4.Message
 func (c *Conn) ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, from netip.AddrPort, err error) {
 	r, err := c.receive([][]byte{b}, oob, 0)
 	if err != nil {
-		return 0, 0, 0, netip.AddrPort{}, c.fail("read", "recvmsg", c.raddr, err)
+		return 0, 0, 0, netip.AddrPort{}, c.fail("read", "recvmsg", c.raddr(), err)
 	}
 	return r.n, r.oobn, r.flags, r.from, nil
 }
@@ -49,7 +49,7 @@ func (c *Conn) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, from *net.UDPAddr,
 // Write, with control messages in Linux's layout: UDP_SEGMENT, IP_PKTINFO (source
 // address and interface), IP_TTL and IP_TOS. EINVAL answers others.
 func (c *Conn) WriteMsgUDPAddrPort(b, oob []byte, to netip.AddrPort) (n, oobn int, err error) {
-	if c.raddr.IsValid() && to.IsValid() {
+	if c.raddr().IsValid() && to.IsValid() {
 		return 0, 0, c.fail("write", "sendmsg", to, net.ErrWriteToConnected)
 	}
 	if err := c.sendMessage([][]byte{b}, oob, to, 0); err != nil {
@@ -71,7 +71,7 @@ func (c *Conn) WriteMsgUDP(b, oob []byte, to *net.UDPAddr) (n, oobn int, err err
 // control messages in oob ask.
 func (c *Conn) sendMessage(data [][]byte, oob []byte, to netip.AddrPort, flags int) error {
 	if !to.IsValid() {
-		if to = c.raddr; !to.IsValid() {
+		if to = c.raddr(); !to.IsValid() {
 			return syscall.EDESTADDRREQ
 		}
 	}
@@ -96,7 +96,7 @@ func (c *Conn) ReadBatch(ms []Message, flags int) (int, error) {
 			if i > 0 {
 				return i, nil
 			}
-			return 0, c.fail("read", "recvmmsg", c.raddr, err)
+			return 0, c.fail("read", "recvmmsg", c.raddr(), err)
 		}
 		m.N, m.NN, m.Flags, m.Addr = r.n, r.oobn, r.flags, udpAddr(r.from)
 		flags |= MsgDontWait

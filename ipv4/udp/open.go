@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"net"
 	"net/netip"
 	"syscall"
 
@@ -55,25 +56,75 @@ func (pr *Protocol) dial(laddr, raddr netip.AddrPort, sc SocketConfig) (*Conn, e
 	if errno != 0 {
 		return nil, errno
 	}
-	raddr = unmap(raddr)
-	if !raddr.Addr().Is4() {
-		return nil, syscall.EAFNOSUPPORT
-	}
-	path, err := pr.ip.OutputPath(raddr.Addr(), src, sc.Interface)
+	e, err := pr.connect(ends{laddr, unmap(raddr), src}, sc.Interface, sc.Broadcast)
 	if err != nil {
 		return nil, err
 	}
-	if path.Type == ipv4.Broadcast && !sc.Broadcast {
-		return nil, syscall.EACCES
+	c := newConn(pr, e.laddr, e.raddr, e.src, sc)
+	c.bound = laddr
+	return pr.open(c)
+}
+
+// connect completes the ends of a socket with a peer: the route chooses what is
+// not given (Linux's __ip4_datagram_connect).
+func (pr *Protocol) connect(e ends, oif int, broadcast bool) (ends, error) {
+	if !e.raddr.Addr().Is4() {
+		return e, syscall.EAFNOSUPPORT
 	}
-	if raddr.Addr().IsUnspecified() {
-		raddr = netip.AddrPortFrom(path.Src, raddr.Port()) // 0.0.0.0 is this host
+	path, err := pr.ip.OutputPath(e.raddr.Addr(), e.src, oif)
+	if err != nil {
+		return e, err
 	}
-	if laddr.Addr().IsUnspecified() {
-		laddr = netip.AddrPortFrom(path.Src, laddr.Port())
-		src = path.Src
+	if path.Type == ipv4.Broadcast && !broadcast {
+		return e, syscall.EACCES
 	}
-	return pr.open(newConn(pr, laddr, raddr, src, sc))
+	if e.raddr.Addr().IsUnspecified() {
+		e.raddr = netip.AddrPortFrom(path.Src, e.raddr.Port()) // 0.0.0.0 is this host
+	}
+	if e.laddr.Addr().IsUnspecified() {
+		e.laddr = netip.AddrPortFrom(path.Src, e.laddr.Port())
+		e.src = path.Src
+	}
+	return e, nil
+}
+
+// Connect makes raddr the socket's only peer, in place of another: as if Dial had
+// made it. What was received before stays to be read. An address that is not
+// valid makes it a socket without a peer again, which has the address that it was
+// bound to; unlike on Linux it keeps a port that it did not ask for. The errors
+// are Dial's.
+func (c *Conn) Connect(raddr netip.AddrPort) error {
+	if err := c.connect(unmap(raddr)); err != nil {
+		return c.fail("dial", "connect", raddr, err)
+	}
+	return nil
+}
+
+func (c *Conn) connect(raddr netip.AddrPort) error {
+	c.mu.Lock()
+	closed, broadcast := c.closed, c.opts.broadcast
+	c.mu.Unlock()
+	if closed {
+		return net.ErrClosed
+	}
+	e := ends{raddr: raddr}
+	if !raddr.IsValid() {
+		var errno syscall.Errno
+		e.laddr = c.bound
+		if e.src, errno = c.pr.bindable(c.bound.Addr()); errno != 0 {
+			e.src = c.bound.Addr() // ours once: sending will tell
+		}
+		c.ends.Store(&e)
+		return nil
+	}
+	old := c.ends.Load()
+	e.laddr, e.src = old.laddr, old.src
+	e, err := c.pr.connect(e, c.oif, broadcast)
+	if err != nil {
+		return err
+	}
+	c.ends.Store(&e)
+	return nil
 }
 
 // open enters a new socket into the table.

@@ -50,12 +50,12 @@ func (c *Conn) SetWriteBuffer(bytes int) error { return c.set(func() {}) }
 // is known to carry (IP_MTU). The error is ENOTCONN without a peer, or that of
 // the route.
 func (c *Conn) MTU() (int, error) {
-	if !c.raddr.IsValid() {
+	if !c.raddr().IsValid() {
 		return 0, c.fail("get", "getsockopt", netip.AddrPort{}, syscall.ENOTCONN)
 	}
-	path, err := c.pr.ip.OutputPath(c.raddr.Addr(), c.src, c.oif)
+	path, err := c.pr.ip.OutputPath(c.raddr().Addr(), c.src(), c.oif)
 	if err != nil {
-		return 0, c.fail("get", "getsockopt", c.raddr, err)
+		return 0, c.fail("get", "getsockopt", c.raddr(), err)
 	}
 	return path.MTU, nil
 }

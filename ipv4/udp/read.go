@@ -151,7 +151,7 @@ func (c *Conn) ownAddress(index int, sender netip.Addr) [4]byte {
 func (c *Conn) read(call string, b []byte) (int, netip.AddrPort, error) {
 	r, err := c.receive([][]byte{b}, nil, 0)
 	if err != nil {
-		return 0, netip.AddrPort{}, c.fail("read", call, c.raddr, err)
+		return 0, netip.AddrPort{}, c.fail("read", call, c.raddr(), err)
 	}
 	return r.n, r.from, nil
 }

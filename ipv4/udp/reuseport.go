@@ -22,7 +22,7 @@ func (c *Conn) joinGroupLocked(port []*Conn) {
 		return
 	}
 	for _, o := range port {
-		if o.group != nil && o.laddr == c.laddr && o.oif == c.oif {
+		if o.group != nil && o.bound == c.bound && o.oif == c.oif {
 			c.group = o.group
 			members := append(slices.Clone(*c.group.members.Load()), c)
 			c.group.members.Store(&members)
@@ -58,7 +58,7 @@ func (g *group) choose(hash uint32, otherwise *Conn) *Conn {
 	}
 	first := int(uint64(hash) * uint64(n) >> 32)
 	for i := range n {
-		if c := members[(first+i)%n]; !c.raddr.IsValid() {
+		if c := members[(first+i)%n]; !c.raddr().IsValid() {
 			return c
 		}
 	}

@@ -39,16 +39,16 @@ type SendOptions struct {
 // of an ICMP error about an earlier datagram, net.ErrClosed or
 // os.ErrDeadlineExceeded. A datagram that is lost below is no error.
 func (c *Conn) Write(b []byte) (int, error) {
-	if !c.raddr.IsValid() {
+	if !c.raddr().IsValid() {
 		return 0, c.fail("write", "write", netip.AddrPort{}, syscall.EDESTADDRREQ)
 	}
-	return c.write("write", b, c.raddr, SendOptions{})
+	return c.write("write", b, c.raddr(), SendOptions{})
 }
 
 // WriteToUDPAddrPort sends b to an address, with Write's errors and, for a
 // socket with a peer, net.ErrWriteToConnected. It does not allocate.
 func (c *Conn) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error) {
-	if c.raddr.IsValid() {
+	if c.raddr().IsValid() {
 		return 0, c.fail("write", "sendto", to, net.ErrWriteToConnected)
 	}
 	return c.write("sendto", b, to, SendOptions{})
@@ -76,7 +76,7 @@ func (c *Conn) WriteTo(b []byte, to net.Addr) (int, error) {
 // address even from a socket with a peer, as sendmsg does.
 func (c *Conn) Send(b []byte, to netip.AddrPort, o SendOptions) (int, error) {
 	if !to.IsValid() {
-		if to = c.raddr; !to.IsValid() {
+		if to = c.raddr(); !to.IsValid() {
 			return 0, c.fail("write", "sendmsg", netip.AddrPort{}, syscall.EDESTADDRREQ)
 		}
 	}
@@ -149,7 +149,7 @@ func (c *Conn) send(data [][]byte, to netip.AddrPort, o SendOptions) error {
 	for _, b := range data {
 		at += copy(d[at:], b)
 	}
-	h := Header{SrcPort: c.laddr.Port(), DstPort: to.Port(), Length: len(d)}
+	h := Header{SrcPort: c.laddr().Port(), DstPort: to.Port(), Length: len(d)}
 	if !opts.noChecksum {
 		// The rest is left to the device, or to what makes up for one that
 		// computes none.
@@ -167,7 +167,7 @@ func (c *Conn) send(data [][]byte, to netip.AddrPort, o SendOptions) error {
 // complete fills in what the socket's options say and the call's do not.
 func (o *SendOptions) complete(c *Conn, opts *options, multicast bool) {
 	if !o.Source.IsValid() || o.Source.IsUnspecified() {
-		o.Source = c.src
+		o.Source = c.src()
 	}
 	if o.Interface == 0 {
 		if o.Interface = c.oif; multicast && c.oif == 0 {
@@ -213,7 +213,7 @@ func (c *Conn) tooLong(to netip.AddrPort, path ipv4.Path, opts *options) error {
 	if opts.receiveErrors {
 		c.mu.Lock()
 		// As Linux's ip_local_error: the port is the peer's, if there is one.
-		to = netip.AddrPortFrom(to.Addr(), c.raddr.Port())
+		to = netip.AddrPortFrom(to.Addr(), c.raddr().Port())
 		c.queueErrorLocked(QueuedError{Errno: syscall.EMSGSIZE, Origin: Local, Info: uint32(path.MTU), To: to})
 		c.mu.Unlock()
 	}
