@@ -116,7 +116,7 @@ func BenchmarkLookup(b *testing.B) {
 		b.ReportAllocs()
 		local := addr("10.0.0.2")
 		for b.Loop() {
-			h.inputPath(&path, h.t0, local, src)
+			h.inputPath(&path, h.t0, local, src, 0)
 		}
 	})
 }

@@ -65,7 +65,7 @@ func (pr *Protocol) transmitFragments(path *Path, dst netip.Addr, p *link.Packet
 			pr.stats.FragCreates.Add(uint64(pieces.Len()))
 		}
 		for piece := pieces.Pop(); piece != nil; piece = pieces.Pop() {
-			if e := path.Interface.config.Neighbours.Output(path.NextHop(dst), piece); e != nil && err == nil {
+			if e := pr.toNextHop(path, dst, piece); e != nil && err == nil {
 				err = e
 			}
 		}

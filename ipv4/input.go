@@ -28,7 +28,7 @@ func (pr *Protocol) Input(i *Interface, p *link.Packet) {
 		return
 	}
 	var path Path
-	reason, errno := pr.inputPath(&path, i, h.Dst, h.Src)
+	reason, errno := pr.inputPath(&path, i, h.Dst, h.Src, h.Protocol)
 	if reason != link.NotSpecified {
 		pr.refuse(p, reason, errno)
 		return
@@ -42,8 +42,10 @@ func (pr *Protocol) Input(i *Interface, p *link.Packet) {
 		return
 	case Multicast:
 		pr.stats.InMcastPkts.Add(1)
+		pr.stats.InMcastOctets.Add(uint64(h.TotalLen))
 	case Broadcast:
 		pr.stats.InBcastPkts.Add(1)
+		pr.stats.InBcastOctets.Add(uint64(h.TotalLen))
 	default:
 		// RFC 1122 section 3.3.6 wants such a packet dropped; Linux leaves it
 		// to a switch that is off.

@@ -131,7 +131,7 @@ func TestInputCounters(t *testing.T) {
 			n[name] = v
 		}
 	}
-	require.Equal(t, map[string]uint64{"IpInReceives": 4, "IpInDelivers": 2, "IpInUnknownProtos": 1, "IpExtInBcastPkts": 1, "IpExtInMcastPkts": 1, "TcpExtIPReversePathFilter": 1}, n)
+	require.Equal(t, map[string]uint64{"IpInReceives": 4, "IpInDelivers": 2, "IpInUnknownProtos": 1, "IpExtInBcastPkts": 1, "IpExtInMcastPkts": 1, "IpExtInBcastOctets": 46, "IpExtInMcastOctets": 46, "TcpExtIPReversePathFilter": 1}, n)
 }
 
 func TestInputDeliverDoesNotAllocate(t *testing.T) {

@@ -36,8 +36,8 @@ type Interface struct {
 	mtu     atomic.Int32
 	up      atomic.Bool
 	carrier atomic.Bool
-	addrs   atomic.Pointer[[]Address]          // never nil
-	groups  atomic.Pointer[map[netip.Addr]int] // memberships by multicast group, never nil
+	addrs   atomic.Pointer[[]Address] // never nil
+	groups  atomic.Pointer[groups]    // never nil
 	conf    *devconf.Device
 }
 
@@ -102,7 +102,7 @@ func (pr *Protocol) AddInterface(c InterfaceConfig) (*Interface, error) {
 	i.mtu.Store(int32(min(c.MTU, MaxPacketLen)))
 	i.carrier.Store(true)
 	i.addrs.Store(new([]Address))
-	i.groups.Store(&map[netip.Addr]int{})
+	i.groups.Store(&groups{})
 	list := append(slices.Clone(old.list), i)
 	slices.SortFunc(list, func(a, b *Interface) int { return a.config.Index - b.config.Index })
 	set := &interfaces{list: list, loopback: old.loopback}
@@ -116,12 +116,19 @@ func (pr *Protocol) AddInterface(c InterfaceConfig) (*Interface, error) {
 // RemoveInterface removes an interface with its addresses and routes. It does
 // nothing for an unknown one.
 func (pr *Protocol) RemoveInterface(index int) {
+	if i := pr.removeInterface(index); i != nil {
+		pr.tellGroups(i)
+	}
+}
+
+// removeInterface returns the interface, nil for an unknown one.
+func (pr *Protocol) removeInterface(index int) *Interface {
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
 	old := pr.interfaces.Load()
 	i := old.byIndex(index)
 	if i == nil {
-		return
+		return nil
 	}
 	i.up.Store(false)
 	gone := *i.addrs.Swap(new([]Address))
@@ -133,6 +140,7 @@ func (pr *Protocol) RemoveInterface(index int) {
 	}
 	pr.interfaces.Store(set)
 	pr.config.Conf.RemoveInterface(index)
+	return i
 }
 
 // Interface returns the interface with that index, nil for none.
@@ -146,21 +154,29 @@ func (pr *Protocol) Interfaces() []*Interface { return pr.interfaces.Load().list
 // which removes every route that leaves by it; those that an administrator
 // added do not come back. Its addresses stay local either way, as with Linux.
 func (pr *Protocol) SetUp(index int, up bool) {
+	if i := pr.setUp(index, up); i != nil {
+		pr.tellGroups(i)
+	}
+}
+
+// setUp returns the interface if that changed anything.
+func (pr *Protocol) setUp(index int, up bool) *Interface {
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
 	i := pr.interfaces.Load().byIndex(index)
 	if i == nil || i.up.Swap(up) == up {
-		return
+		return nil
 	}
 	f := pr.fib.Load()
 	if !up {
 		pr.setRoutesLocked(f.without(func(r *route) bool { return r.iface == i && r.nextHopScope != ScopeNowhere }))
-		return
+		return i
 	}
 	for r := range addressRoutes(i, i.Addresses(), true) {
 		f = f.withKernel(r, i)
 	}
 	pr.setRoutesLocked(f)
+	return i
 }
 
 // SetCarrier says whether the interface's link works. Routes stay, but

@@ -88,10 +88,8 @@ func (pr *Protocol) outputBy(path *Path, p *link.Packet, s *Send) error {
 	pr.stats.OutRequests.Add(1)
 	switch path.Type {
 	case Broadcast:
-		pr.stats.OutBcastPkts.Add(1)
 		pr.loop(path, p)
 	case Multicast:
-		pr.stats.OutMcastPkts.Add(1)
 		if path.member && !s.NoLoop {
 			pr.loop(path, p)
 		}
@@ -128,6 +126,20 @@ func (pr *Protocol) loop(path *Path, p *link.Packet) {
 func (pr *Protocol) transmit(path *Path, dst netip.Addr, p *link.Packet) error {
 	if p.Len() > path.MTU && p.SegmentLen() > path.MTU {
 		return pr.transmitFragments(path, dst, p)
+	}
+	return pr.toNextHop(path, dst, p)
+}
+
+// toNextHop takes a packet that the path's interface carries to its next hop
+// (Linux's ip_finish_output2).
+func (pr *Protocol) toNextHop(path *Path, dst netip.Addr, p *link.Packet) error {
+	switch path.Type {
+	case Broadcast:
+		pr.stats.OutBcastPkts.Add(1)
+		pr.stats.OutBcastOctets.Add(uint64(p.Len()))
+	case Multicast:
+		pr.stats.OutMcastPkts.Add(1)
+		pr.stats.OutMcastOctets.Add(uint64(p.Len()))
 	}
 	return path.Interface.config.Neighbours.Output(path.NextHop(dst), p)
 }

@@ -143,7 +143,7 @@ func (pr *Protocol) outputPath(path *Path, dst, src netip.Addr, oif int) syscall
 		if bits < 4 {
 			path.Gateway = netip.Addr{}
 		}
-		path.member = r.iface.member(dst)
+		path.member = r.iface.receives(dst, src, 0)
 	default:
 		pr.exceptions.apply(dst, pr.config.Clock, path)
 	}
@@ -160,7 +160,7 @@ func (pr *Protocol) onLink(path *Path, i *Interface, dst, src netip.Addr) syscal
 	case isLimitedBroadcast(dst):
 		path.Type = Broadcast
 	case dst.IsMulticast():
-		path.Type, path.member = Multicast, i.member(dst)
+		path.Type, path.member = Multicast, i.receives(dst, src, 0)
 	}
 	return checked(path)
 }
@@ -186,14 +186,14 @@ func (pr *Protocol) InputPath(dst, src netip.Addr, iif int) (path Path, reason l
 	if i == nil {
 		return Path{}, link.DevReady, false
 	}
-	reason, _ = pr.inputPath(&path, i, dst, src)
+	reason, _ = pr.inputPath(&path, i, dst, src, 0)
 	return path, reason, reason == link.NotSpecified
 }
 
 // inputPath fills in path for a packet that goes somewhere. It also returns the
 // errno of the route lookup, for the sender to be told; it is 0 when the packet
 // goes somewhere, and when nobody must be told.
-func (pr *Protocol) inputPath(path *Path, i *Interface, dst, src netip.Addr) (link.DropReason, syscall.Errno) {
+func (pr *Protocol) inputPath(path *Path, i *Interface, dst, src netip.Addr, protocol uint8) (link.DropReason, syscall.Errno) {
 	f := pr.fib.Load()
 	if i.Loopback() {
 		// What comes back by the loopback interface left this host routed and
@@ -205,7 +205,7 @@ func (pr *Protocol) inputPath(path *Path, i *Interface, dst, src netip.Addr) (li
 	if !ordinary(dst) || !ordinary(src) {
 		var reason link.DropReason
 		var done bool
-		if broadcast, reason, done = pr.specialPath(path, f, i, dst, src); done {
+		if broadcast, reason, done = pr.specialPath(path, f, i, dst, src, protocol); done {
 			return reason, 0
 		}
 	}
@@ -257,12 +257,12 @@ func (pr *Protocol) inputPath(path *Path, i *Interface, dst, src netip.Addr) (li
 // specialPath is what inputPath has to look at with addresses that are not
 // ordinary: done is true when that decides. Otherwise broadcast says that the
 // packet is to all of a link.
-func (pr *Protocol) specialPath(path *Path, f *fib, i *Interface, dst, src netip.Addr) (broadcast bool, reason link.DropReason, done bool) {
+func (pr *Protocol) specialPath(path *Path, f *fib, i *Interface, dst, src netip.Addr, protocol uint8) (broadcast bool, reason link.DropReason, done bool) {
 	if src.IsMulticast() || isLimitedBroadcast(src) {
 		return false, link.IPInvalidSource, true
 	}
 	if dst.IsMulticast() {
-		if !i.member(dst) {
+		if !i.receives(dst, src, protocol) {
 			return false, link.IPMulticast, true
 		}
 		if src.IsLoopback() && !i.routesLocalnet() {

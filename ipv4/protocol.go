@@ -29,6 +29,8 @@ type Protocol struct {
 	stats    Stats
 	handlers [256]atomic.Pointer[Handler]
 	reporter atomic.Pointer[func(*link.Packet, ErrorMessage)]
+	// groupsChanged is HandleGroups'.
+	groupsChanged atomic.Pointer[func(*Interface)]
 
 	interfaces atomic.Pointer[interfaces] // never nil
 	fib        atomic.Pointer[fib]        // never nil

@@ -14,6 +14,8 @@ type Stats struct {
 	FragOKs, FragFails, FragCreates                       atomic.Uint64
 	InNoRoutes, InTruncatedPkts, InCsumErrors             atomic.Uint64
 	InMcastPkts, OutMcastPkts, InBcastPkts, OutBcastPkts  atomic.Uint64
+	InMcastOctets, OutMcastOctets                         atomic.Uint64
+	InBcastOctets, OutBcastOctets                         atomic.Uint64
 	IPReversePathFilter, ReasmOverlaps                    atomic.Uint64
 }
 
@@ -34,7 +36,8 @@ func (s *Stats) All() iter.Seq2[string, uint64] {
 			{"IpFragOKs", &s.FragOKs}, {"IpFragFails", &s.FragFails}, {"IpFragCreates", &s.FragCreates},
 			{"IpExtInNoRoutes", &s.InNoRoutes}, {"IpExtInTruncatedPkts", &s.InTruncatedPkts}, {"IpExtInCsumErrors", &s.InCsumErrors},
 			{"IpExtInMcastPkts", &s.InMcastPkts}, {"IpExtOutMcastPkts", &s.OutMcastPkts}, {"IpExtInBcastPkts", &s.InBcastPkts},
-			{"IpExtOutBcastPkts", &s.OutBcastPkts}, {"IpExtReasmOverlaps", &s.ReasmOverlaps}, {"TcpExtIPReversePathFilter", &s.IPReversePathFilter},
+			{"IpExtOutBcastPkts", &s.OutBcastPkts}, {"IpExtInMcastOctets", &s.InMcastOctets}, {"IpExtOutMcastOctets", &s.OutMcastOctets},
+			{"IpExtInBcastOctets", &s.InBcastOctets}, {"IpExtOutBcastOctets", &s.OutBcastOctets}, {"IpExtReasmOverlaps", &s.ReasmOverlaps}, {"TcpExtIPReversePathFilter", &s.IPReversePathFilter},
 		} {
 			if !yield(c.name, c.n.Load()) {
 				return

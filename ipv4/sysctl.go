@@ -2,6 +2,7 @@ package ipv4
 
 import (
 	"fmt"
+	"math"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -14,6 +15,9 @@ type sysctls struct {
 	fragHighThresh atomic.Int64 // bytes of waiting fragments
 	fragLowThresh  atomic.Int64 // stored; Linux uses it no more either (since 4.17)
 	fragMaxDist    atomic.Int64 // fragments of a source between two of a datagram, 0: any
+	// Limits of a socket, here because no transport is IGMP's.
+	igmpMaxMemberships atomic.Int64
+	igmpMaxMSF         atomic.Int64 // sources in the filter of a membership
 }
 
 func (s *sysctls) reset() {
@@ -22,6 +26,8 @@ func (s *sysctls) reset() {
 	s.fragHighThresh.Store(4 << 20)
 	s.fragLowThresh.Store(3 << 20)
 	s.fragMaxDist.Store(64)
+	s.igmpMaxMemberships.Store(20)
+	s.igmpMaxMSF.Store(10)
 }
 
 func (s *sysctls) reassemblyTime() time.Duration {
@@ -42,13 +48,17 @@ func (s *sysctls) sysctl(name string) (v *atomic.Int64, low, high int64) {
 		return &s.fragLowThresh, 0, s.fragHighThresh.Load()
 	case "ipfrag_max_dist":
 		return &s.fragMaxDist, 0, most
+	case "igmp_max_memberships":
+		return &s.igmpMaxMemberships, math.MinInt32, most
+	case "igmp_max_msf":
+		return &s.igmpMaxMSF, math.MinInt32, most
 	}
 	return nil, 0, 0
 }
 
-// SetSysctl sets net.ipv4.<name>: ip_forward, ip_default_ttl, or one of
+// SetSysctl sets net.ipv4.<name>: ip_forward, ip_default_ttl, one of
 // ipfrag_time (seconds), ipfrag_high_thresh, ipfrag_low_thresh (bytes) and
-// ipfrag_max_dist. The error is ENOENT, or EINVAL out of range.
+// ipfrag_max_dist, or one of igmp_max_memberships and igmp_max_msf. The error is ENOENT, or EINVAL out of range.
 func (pr *Protocol) SetSysctl(name string, value int) error {
 	if name == "ip_forward" {
 		return pr.SetConf("all", "forwarding", value)
@@ -78,5 +88,6 @@ func (pr *Protocol) Sysctl(name string) (int, error) {
 
 // SysctlNames returns the names that SetSysctl knows.
 func SysctlNames() []string {
-	return []string{"ip_forward", "ip_default_ttl", "ipfrag_time", "ipfrag_high_thresh", "ipfrag_low_thresh", "ipfrag_max_dist"}
+	return []string{"ip_forward", "ip_default_ttl", "ipfrag_time", "ipfrag_high_thresh", "ipfrag_low_thresh", "ipfrag_max_dist",
+		"igmp_max_memberships", "igmp_max_msf"}
 }
