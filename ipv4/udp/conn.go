@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/tapstack/tapstack/ipv4"
 	"github.com/tapstack/tapstack/link"
 )
 
@@ -36,8 +37,7 @@ type Conn struct {
 	// joined says that of groups only those that the socket is a member of are
 	// for it (IP_MULTICAST_ALL is off).
 	joined  atomic.Bool
-	joins   sync.Mutex // held by who changes members; taken before mu
-	members atomic.Pointer[memberships]
+	members *ipv4.Memberships
 
 	mu       sync.Mutex
 	readable sync.Cond // something to read, an error, or a change of deadline
@@ -67,8 +67,8 @@ func newConn(pr *Protocol, laddr, raddr netip.AddrPort, src netip.Addr, sc Socke
 		c.limit = readBuffer(sc.ReadBuffer)
 	}
 	c.ends.Store(&ends{laddr, raddr, src})
+	c.members = pr.ip.NewMemberships()
 	c.readable.L = &c.mu
-	c.members.Store(new(memberships))
 	c.opts.loop = true
 	c.reads.wake, c.reads.clock = &c.readable, pr.config.Clock
 	c.id.Store(pr.config.Rand.Uint32())
@@ -128,7 +128,7 @@ func (c *Conn) close() bool {
 	c.readable.Broadcast()
 	c.mu.Unlock()
 	c.pr.demux.remove(c)
-	c.leaveAll()
+	c.members.Close()
 	for p := unread.Pop(); p != nil; p = unread.Pop() {
 		c.pr.config.Drops.Drop(p, link.SocketClosed)
 	}

@@ -11,7 +11,5 @@
 // Lookup of a socket takes no lock: the sockets of a port are an immutable
 // list, replaced under demux.mu. Conn.mu guards what a socket has queued and
 // its options. No two of them are held together, and nothing is sent, reported
-// or called with one held. Conn.joins puts the calls that change a socket's
-// memberships in order: it is held while IPv4 is told of them, and no packet's way
-// leads to it.
+// or called with one held.
 package udp

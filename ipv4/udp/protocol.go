@@ -120,7 +120,7 @@ func (pr *Protocol) inputMany(f flow, p *link.Packet) {
 	multicast := f.local.Addr().IsMulticast()
 	var last *Conn
 	for _, c := range pr.demux.port(f.local.Port()) {
-		if !c.wants(f) || multicast && !c.members.Load().allows(f.local.Addr(), f.remote.Addr(), f.iif, !c.joined.Load()) {
+		if !c.wants(f) || multicast && !c.members.Allow(f.local.Addr(), f.remote.Addr(), f.iif, !c.joined.Load()) {
 			continue
 		}
 		if last != nil {
