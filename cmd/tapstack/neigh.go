@@ -135,7 +135,8 @@ func nudState(s string) (string, error) {
 			}
 		}
 	}
-	return "", usage("nud %q: want none, incomplete, reachable, stale, delay, probe, failed, noarp, permanent or all", s)
+	return "", as(usage("nud %q: want none, incomplete, reachable, stale, delay, probe, failed, noarp, permanent or all", s),
+		ipUsage, "Error: argument %q is wrong: nud state is bad", s)
 }
 
 func (c *cli) neighShow(ctx context.Context, args []string) error {
@@ -233,7 +234,11 @@ func neighRequest(verb string, args []string) (n control.NeighRequest, err error
 		}
 	}
 	if !n.Dst.IsValid() || n.Dev == "" && !n.Proxy {
-		return n, usage("neigh %s: want an address and a device, as in `tapstack neigh %s 10.0.0.9 dev tap0`", verb, verb)
+		err := usage("neigh %s: want an address and a device, as in `tapstack neigh %s 10.0.0.9 dev tap0`", verb, verb)
+		if verb == "get" {
+			return n, as(err, ipFailed, "Device and address are required arguments.")
+		}
+		return n, as(err, ipUsage, "Device and destination are required arguments.")
 	}
 	// An entry that is to be resolved has no state to be put in.
 	if n.State == "" && (n.Use || n.Managed) && n.LLAddr == nil {
@@ -244,7 +249,7 @@ func neighRequest(verb string, args []string) (n control.NeighRequest, err error
 
 func (c *cli) neighFlush(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return usage("neigh flush: want what to flush: all, to PREFIX, dev DEV or nud STATE")
+		return as(usage("neigh flush: want what to flush: all, to PREFIX, dev DEV or nud STATE"), ipFailed, "Flush requires arguments.")
 	}
 	f, err := neighFilter("flush", args)
 	if err != nil {

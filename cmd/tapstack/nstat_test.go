@@ -23,11 +23,11 @@ TcpExtTCPTimeouts               1                  0.0
 IpExtInOctets                   168                0.0
 Arp_allocs                      5                  0.0
 Drop_NEIGH_FAILED               4                  0.0
-`, string(printCounters(options{}, n, false, nil)))
+`, string(printCounters(options{}, flatCounters(n), false, nil)))
 	require.Equal(t, "#kernel\nArp_allocs                      5                  0.0\nArp_hits                        0                  0.0\n",
-		string(printCounters(options{}, n, true, []string{"Arp*"})))
-	require.Equal(t, "{\"kernel\":{\"IpInReceives\":2,\"IpExtInOctets\":168}}\n", string(printCounters(options{json: true}, n, false, []string{"Ip[IE]*", "nothing"})))
-	require.Equal(t, "#kernel\n", string(printCounters(options{}, control.Counters{}, true, nil)))
+		string(printCounters(options{}, flatCounters(n), true, []string{"Arp*"})))
+	require.Equal(t, "{\"kernel\":{\"IpInReceives\":2,\"IpExtInOctets\":168}}\n", string(printCounters(options{json: true}, flatCounters(n), false, []string{"Ip[IE]*", "nothing"})))
+	require.Equal(t, "#kernel\n", string(printCounters(options{}, flatCounters(control.Counters{}), true, nil)))
 }
 
 func TestStatusIsPrinted(t *testing.T) {

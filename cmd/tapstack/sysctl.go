@@ -18,6 +18,7 @@ import (
 // sysctlOptions are the flags of sysctl(8).
 type sysctlOptions struct {
 	all, write, names, values, ignore, quiet bool
+	binary, dry                              bool
 	pattern                                  string
 }
 
@@ -105,6 +106,8 @@ func printSysctls(o sysctlOptions, list []control.Sysctl, match *regexp.Regexp) 
 		case match != nil && !match.MatchString(v.Name):
 		case o.names:
 			fmt.Fprintln(&b, v.Name)
+		case o.binary:
+			b.WriteString(v.Value)
 		case o.values:
 			fmt.Fprintln(&b, v.Value)
 		default:

@@ -28,7 +28,7 @@ func (w *words) next() string {
 // value returns the word behind a keyword.
 func (w *words) value(keyword string) (string, error) {
 	if !w.more() {
-		return "", usage("%s: %q wants a value", w.object, keyword)
+		return "", as(usage("%s: %q wants a value", w.object, keyword), ipUsage, `Command line is not complete. Try option "help"`)
 	}
 	return w.next(), nil
 }
@@ -40,7 +40,7 @@ func (w *words) number(keyword string, bits int) (uint64, error) {
 	}
 	n, err := strconv.ParseUint(s, 0, bits)
 	if err != nil {
-		return 0, usage("%s: %s %q: want a number", w.object, keyword, s)
+		return 0, as(usage("%s: %s %q: want a number", w.object, keyword, s), ipUsage, "Error: argument %q is wrong: Invalid %q value\n", s, keyword)
 	}
 	return n, nil
 }
@@ -55,7 +55,13 @@ func (w *words) addr(keyword string) (netip.Addr, error) {
 
 // unknown is the error about a word that means nothing here.
 func (w *words) unknown(s string) error {
-	return usage("%s: %q is not understood; see `tapstack %s --help`", w.object, s, strings.Fields(w.object)[0])
+	object := strings.Fields(w.object)[0]
+	keyword := "to"
+	if object == "link" || object == "addr" {
+		keyword = "dev"
+	}
+	return as(usage("%s: %q is not understood; see `tapstack %s --help`", w.object, s, object),
+		ipUsage, "Error: either %q is duplicate, or %q is a garbage.", keyword, s)
 }
 
 // short reports whether s is an abbreviation of keyword, as iproute2 takes them:
@@ -65,10 +71,13 @@ func short(s, keyword string) bool { return s != "" && strings.HasPrefix(keyword
 func parseAddr(s string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(s)
 	if err != nil || !a.Is4() {
-		return netip.Addr{}, usage("%q is not an IPv4 address", s)
+		return netip.Addr{}, as(usage("%q is not an IPv4 address", s), ipFailed, "Error: any valid address is expected rather than %q.", s)
 	}
 	return a, nil
 }
+
+// noPrefix is what iproute2 says about what is no prefix.
+const noPrefix = "Error: any valid prefix is expected rather than %q."
 
 // parsePrefix reads an address with an optional prefix length, "default", "any"
 // or "all". The address may be shortened, as in 10/8.
@@ -82,12 +91,12 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	}
 	a, err := netip.ParseAddr(addr)
 	if err != nil || !a.Is4() {
-		return netip.Prefix{}, usage("%q is not an IPv4 prefix: want for instance 10.0.0.0/24", s)
+		return netip.Prefix{}, as(usage("%q is not an IPv4 prefix: want for instance 10.0.0.0/24", s), ipFailed, noPrefix, s)
 	}
 	n := 32
 	if slash {
 		if n, err = parseLength(bits); err != nil {
-			return netip.Prefix{}, usage("%q is not an IPv4 prefix: its length is 0 to 32", s)
+			return netip.Prefix{}, as(usage("%q is not an IPv4 prefix: its length is 0 to 32", s), ipFailed, noPrefix, s)
 		}
 	}
 	return netip.PrefixFrom(a, n), nil
@@ -115,7 +124,7 @@ func parseLength(s string) (int, error) {
 // parseLLAddr reads six hexadecimal numbers with colons between, of one or two
 // digits each as iproute2 takes them.
 func parseLLAddr(s string) (link.Addr, error) {
-	bad := usage("%q is not an Ethernet address: want for instance 02:00:00:00:00:09", s)
+	bad := as(usage("%q is not an Ethernet address: want for instance 02:00:00:00:00:09", s), ipFailed, "%q is invalid lladdr.", s)
 	parts := strings.Split(s, ":")
 	var a link.Addr
 	if len(parts) != len(a) {
