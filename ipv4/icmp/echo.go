@@ -50,6 +50,11 @@ func (t *echoTable) close() {
 // an address that is not ours, ENODEV, or EADDRINUSE when all 65536 identifiers
 // are taken.
 func (pr *Protocol) ListenEcho(laddr netip.Addr, oif int) (*EchoConn, error) {
+	return pr.listenEcho(laddr, oif, 0)
+}
+
+// listenEcho is ListenEcho with the identifier want, 0 for any.
+func (pr *Protocol) listenEcho(laddr netip.Addr, oif int, want uint16) (*EchoConn, error) {
 	if laddr.IsValid() && laddr.IsUnspecified() {
 		laddr = netip.Addr{}
 	}
@@ -69,6 +74,11 @@ func (pr *Protocol) ListenEcho(laddr netip.Addr, oif int) (*EchoConn, error) {
 		return nil, fmt.Errorf("icmp: all echo identifiers are in use: %w", syscall.EADDRINUSE)
 	}
 	id := uint16(pr.config.Rand.Uint32())
+	if want != 0 {
+		if id = want; t.conns[id] != nil {
+			return nil, fmt.Errorf("icmp: echo identifier %d is taken: %w", id, syscall.EADDRINUSE)
+		}
+	}
 	for t.conns[id] != nil {
 		id++
 	}

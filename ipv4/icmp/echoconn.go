@@ -34,6 +34,7 @@ type EchoConn struct {
 	mu       sync.Mutex
 	sent     [echoRemember]echoSent // by sequence number, the newest of those that share a place
 	closed   bool
+	onEvent  func()        // see Notify
 	deadline chan struct{} // closed when the read deadline has passed
 	timer    clock.Timer   // of the deadline, nil without one
 }
@@ -171,9 +172,13 @@ func (c *EchoConn) deliver(r EchoReply) bool {
 	if s := c.sent[r.Seq%echoRemember]; s.seq == r.Seq && !s.at.IsZero() {
 		r.RTT = now.Sub(s.at)
 	}
+	onEvent := c.onEvent
 	c.mu.Unlock()
 	select {
 	case c.replies <- r:
+		if onEvent != nil {
+			onEvent()
+		}
 		return true
 	default:
 		return false

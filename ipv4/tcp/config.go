@@ -84,6 +84,14 @@ type SocketConfig struct {
 	Interface    int                 // index of the interface that all packets leave by; 0: the route's
 	TTL, TOS     uint8
 	Backlog      int // of a listener; default Config.MaxBacklog
+	// ReuseAddr lets others bind to the port while the connection, or what
+	// TIME-WAIT leaves of it, has it (SO_REUSEADDR, see Bind).
+	ReuseAddr bool
+	// NotSentLowat has writers wait while so many bytes were never sent; 0: off
+	// (TCP_NOTSENT_LOWAT).
+	NotSentLowat int
+	SynRetries   int           // of an active open (TCP_SYNCNT); default Config.SynRetries
+	FinTimeout   time.Duration // TCP_LINGER2; default Config.FinTimeout, negative: no FIN-WAIT-2 without an owner
 }
 
 // socketConfig returns sc with the defaults, to be shared by the connections that

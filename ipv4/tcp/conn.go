@@ -27,6 +27,7 @@ type Conn struct {
 	readable waiters // data, end of stream, an error, a deadline; also the end of connecting
 	writable waiters
 	onRead   func() // see AfterReadable
+	onEvent  func() // see Notify
 
 	err     error         // why the connection ended early
 	softErr syscall.Errno // of an ICMP error that may be temporary
@@ -154,6 +155,10 @@ func (c *Conn) releaseLocked() {
 	if c.wakeWriter && c.writable.n > 0 {
 		write = c.writable.cond
 	}
+	onEvent := c.onEvent
+	if !c.wakeReader && !c.wakeWriter {
+		onEvent = nil
+	}
 	c.wakeReader, c.wakeWriter = false, false
 	onRead := c.onRead
 	if onRead != nil {
@@ -172,6 +177,9 @@ func (c *Conn) releaseLocked() {
 	}
 	if write != nil {
 		write.Broadcast()
+	}
+	if onEvent != nil {
+		onEvent()
 	}
 }
 
@@ -214,6 +222,7 @@ func (c *Conn) setStateLocked(s State) {
 		}
 	}
 	c.state = s
+	c.wakeReader, c.wakeWriter = true, true
 	c.readable.wakeLocked()
 	c.writable.wakeLocked()
 }
@@ -254,7 +263,7 @@ func (c *Conn) detachLocked() {
 
 // timeWaitLocked enters TIME-WAIT: a small object takes the connection's place.
 func (c *Conn) timeWaitLocked(now time.Time) {
-	w := &timeWait{key: c.key, sndNxt: c.snd.nxt, rcvNxt: c.rcv.nxt, tos: c.config.TOS, ts: c.ts,
+	w := &timeWait{key: c.key, sndNxt: c.snd.nxt, rcvNxt: c.rcv.nxt, tos: c.config.TOS, reuse: c.config.ReuseAddr, ts: c.ts,
 		window: uint16(min(c.rcv.window()>>c.rcv.scale, 0xffff))}
 	c.detachLocked()
 	c.setStateLocked(TimeWait)

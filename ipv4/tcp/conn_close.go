@@ -39,7 +39,7 @@ func (c *Conn) closeLocked(now time.Time) {
 	default:
 		c.finishLocked(now)
 		if c.state == FinWait2 {
-			c.timers.set(timerOrphan, now.Add(c.pr.config.FinTimeout))
+			c.timers.set(timerOrphan, now.Add(c.finTimeout()))
 		} else if c.linger > 0 {
 			c.timers.set(timerOrphan, now.Add(time.Duration(c.linger)*time.Second))
 		}

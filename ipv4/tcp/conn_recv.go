@@ -346,7 +346,7 @@ func (c *Conn) finAckedLocked(now time.Time) link.DropReason {
 	case FinWait1:
 		c.setStateLocked(FinWait2)
 		if c.closed {
-			c.timers.set(timerOrphan, now.Add(c.pr.config.FinTimeout))
+			c.timers.set(timerOrphan, now.Add(c.finTimeout()))
 		}
 	case Closing:
 		c.timeWaitLocked(now)

@@ -98,6 +98,9 @@ func (c *Conn) retransmissionTimeoutLocked(now time.Time) {
 func (c *Conn) retryLimit() int {
 	switch {
 	case c.state == SynSent || c.state == SynReceived && c.parent == nil:
+		if c.config.SynRetries > 0 {
+			return c.config.SynRetries
+		}
 		return c.pr.config.SynRetries
 	case c.state == SynReceived:
 		return c.pr.config.SynAckRetries

@@ -41,7 +41,8 @@ type demux struct {
 		m  map[tuple]endpoint
 		_  [32]byte // a line of its own
 	}
-	listenMu  sync.Mutex // writers of listeners
+	listenMu  sync.Mutex // writers of listeners; guards bindings
+	bindings  map[uint16][]*Binding
 	listeners atomic.Pointer[map[listenKey]*Listener]
 }
 
@@ -130,7 +131,8 @@ func (d *demux) listener(laddr addr, lport uint16) *Listener {
 }
 
 // listen adds l. It reports false if somebody listens on an address that l's
-// overlaps: no two listeners may, SO_REUSEADDR or not.
+// overlaps: no two listeners may, SO_REUSEADDR or not. Who is only bound there may
+// not mind.
 func (d *demux) listen(l *Listener) bool {
 	d.listenMu.Lock()
 	defer d.listenMu.Unlock()
@@ -141,6 +143,11 @@ func (d *demux) listen(l *Listener) bool {
 				return false
 			}
 			m[k] = v
+		}
+	}
+	for _, b := range d.bindings[l.key.lport] {
+		if b != l.binding && !b.reuse && overlap(b.laddr, l.key.laddr) {
+			return false
 		}
 	}
 	m[l.key] = l

@@ -15,11 +15,23 @@ import (
 // ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, EADDRNOTAVAIL, EADDRINUSE, the error of
 // ctx...
 func (pr *Protocol) Dial(ctx context.Context, laddr, raddr netip.AddrPort, sc SocketConfig) (*Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, opError("dial", "connect", laddr, raddr, err)
+	}
+	c, err := pr.prepare(laddr, raddr, sc)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.connect(ctx); err != nil {
+		return nil, c.opError("dial", "connect", err)
+	}
+	return c, nil
+}
+
+// prepare makes the connection of Dial, whose SYN is still to be sent.
+func (pr *Protocol) prepare(laddr, raddr netip.AddrPort, sc SocketConfig) (*Conn, error) {
 	fail := func(call string, err error) (*Conn, error) {
 		return nil, opError("dial", call, laddr, raddr, err)
-	}
-	if err := ctx.Err(); err != nil {
-		return fail("connect", err)
 	}
 	if pr.closed.Load() {
 		return fail("connect", net.ErrClosed)
@@ -53,9 +65,6 @@ func (pr *Protocol) Dial(ctx context.Context, laddr, raddr netip.AddrPort, sc So
 	c, err := pr.open(tuple{laddr: path.Src.As4(), raddr: dst.As4(), lport: laddr.Port(), rport: raddr.Port()}, pr.socketConfig(sc), path.MTU)
 	if err != nil {
 		return fail("connect", err)
-	}
-	if err := c.connect(ctx); err != nil {
-		return nil, c.opError("dial", "connect", err)
 	}
 	return c, nil
 }
@@ -107,8 +116,8 @@ func (pr *Protocol) open(k tuple, sc *SocketConfig, mtu int) (*Conn, error) {
 	return nil, syscall.EADDRNOTAVAIL
 }
 
-// connect sends the SYN and waits for the end of the handshake.
-func (c *Conn) connect(ctx context.Context) error {
+// sendFirst sends the SYN.
+func (c *Conn) sendFirst() {
 	c.pr.stats.add(activeOpens)
 	now := c.now()
 	c.lock()
@@ -120,7 +129,11 @@ func (c *Conn) connect(ctx context.Context) error {
 		c.sendSYNLocked(now)
 	}
 	c.unlock()
+}
 
+// connect sends the SYN and waits for the end of the handshake.
+func (c *Conn) connect(ctx context.Context) error {
+	c.sendFirst()
 	var ctxErr error
 	stop := context.AfterFunc(ctx, func() {
 		c.lock()

@@ -74,7 +74,7 @@ func (l *Listener) Info() Info {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return Info{State: Listen, Local: l.addrPort(), Interface: l.config.Interface,
-		RecvQ: len(l.queue), SendQ: l.config.Backlog, Closed: l.closed}
+		RecvQ: len(l.queue), SendQ: l.backlog, Closed: l.closed}
 }
 
 // Sockets returns a snapshot of every socket, in no order: listeners,

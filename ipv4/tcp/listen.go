@@ -22,10 +22,13 @@ type Listener struct {
 	// mu comes after a connection's in the lock order, and before the demux's.
 	mu       sync.Mutex
 	ready    sync.Cond
+	backlog  int
 	half     map[*Conn]struct{} // in SYN-RECEIVED: the SYN queue
 	queue    []*Conn            // established, not accepted yet
 	deadline deadline
 	closed   bool
+	onEvent  func()   // see Notify
+	binding  *Binding // nil without one
 }
 
 // Listen opens laddr for connections (RFC 9293 section 3.10.1, passive open). An
@@ -33,6 +36,10 @@ type Listener struct {
 // for any that is free. Errors are *net.OpError: EADDRINUSE, EADDRNOTAVAIL.
 // Accepted connections begin with sc.
 func (pr *Protocol) Listen(laddr netip.AddrPort, sc SocketConfig) (*Listener, error) {
+	return pr.listen(laddr, sc, nil)
+}
+
+func (pr *Protocol) listen(laddr netip.AddrPort, sc SocketConfig, b *Binding) (*Listener, error) {
 	fail := func(err error) (*Listener, error) {
 		return nil, opError("listen", "bind", netip.AddrPort{}, laddr, err)
 	}
@@ -51,7 +58,7 @@ func (pr *Protocol) Listen(laddr netip.AddrPort, sc SocketConfig) (*Listener, er
 	if sc.Backlog <= 0 || sc.Backlog > pr.config.MaxBacklog {
 		sc.Backlog = pr.config.MaxBacklog
 	}
-	l := &Listener{pr: pr, key: listenKey{a.As4(), laddr.Port()}, config: pr.socketConfig(sc), half: make(map[*Conn]struct{})}
+	l := &Listener{pr: pr, key: listenKey{a.As4(), laddr.Port()}, config: pr.socketConfig(sc), backlog: sc.Backlog, half: make(map[*Conn]struct{}), binding: b}
 	l.ready.L = &l.mu
 	claimed := l.key.lport != 0 && pr.demux.listen(l)
 	if l.key.lport == 0 {
@@ -220,9 +227,9 @@ func (l *Listener) roomLocked() bool {
 	switch {
 	case l.closed:
 		return false
-	case len(l.queue) > l.config.Backlog: // as Linux: one more than the backlog
+	case len(l.queue) > l.backlog: // as Linux: one more than the backlog
 		l.pr.stats.add(listenOverflows)
-	case len(l.half) < l.config.Backlog:
+	case len(l.half) < max(l.backlog, 1):
 		return true
 	}
 	l.pr.stats.add(listenDrops)
@@ -256,7 +263,7 @@ func (c *Conn) acceptLocked() bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || len(l.queue) > l.config.Backlog {
+	if l.closed || len(l.queue) > l.backlog {
 		l.pr.stats.add(listenOverflows)
 		l.pr.stats.add(listenDrops)
 		return false
@@ -280,5 +287,6 @@ func (c *Conn) queueLocked() {
 	}
 	l.pr.stats.add(passiveOpens)
 	l.queue = append(l.queue, c)
+	c.onEvent = l.onEvent // until it is accepted
 	l.ready.Signal()
 }

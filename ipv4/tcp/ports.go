@@ -16,7 +16,7 @@ func (pr *Protocol) ephemeral(laddr, raddr addr, rport uint16, claim func(port u
 	start := pr.secret.portOffset(laddr, raddr, rport) + pr.nextPort.Add(step)
 	for i := range uint32(ephemerals) {
 		port := uint16(firstEphemeral + (start+i)%ephemerals)
-		if !pr.demux.portListens(port) && claim(port) {
+		if !pr.demux.portListens(port) && !pr.demux.portBound(port) && claim(port) {
 			return port, true
 		}
 	}

@@ -20,6 +20,8 @@ type sender struct {
 	fixed  bool // it takes that many whatever the congestion window
 	corked bool // the user has more to come at once: a short segment waits for it
 	fin    bool
+	held   bool // TCP_CORK, MSG_MORE: a short segment waits for more
+	cork   bool // TCP_CORK
 	scale  uint8
 	sent   sentQueue
 }
@@ -114,7 +116,7 @@ func (s *sender) next(nagle bool, flight, cwnd int) (n int, fin, ok bool) {
 	}
 	if n > s.mss {
 		n = min(n, max(cwnd-flight, s.mss))
-		if n < unsent || nagle || s.corked {
+		if n < unsent || nagle || s.corked || s.held {
 			n -= n % s.mss
 		}
 	}
@@ -125,6 +127,9 @@ func (s *sender) next(nagle bool, flight, cwnd int) (n int, fin, ok bool) {
 	case flight > 0 && flight+n > cwnd:
 		return 0, false, false
 	case n >= s.mss:
+	case s.held && !s.fin:
+		// The persist timer is the limit, as in Linux.
+		return 0, false, false
 	case s.corked && n == unsent && s.nxt != s.una:
 		return 0, false, false
 	case n < unsent:

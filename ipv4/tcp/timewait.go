@@ -15,6 +15,7 @@ type timeWait struct {
 	sndNxt, rcvNxt Seq
 	window         uint16
 	tos            uint8
+	reuse          bool // SO_REUSEADDR
 	ts             timestamps
 	expires        time.Time
 	lastACK        time.Time // of the rate limit

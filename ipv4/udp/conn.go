@@ -41,6 +41,7 @@ type Conn struct {
 
 	mu       sync.Mutex
 	readable sync.Cond // something to read, an error, or a change of deadline
+	onEvent  func()    // see Notify
 	queue    link.Queue
 	limit    int // bytes that queue and errors may cost
 	reserved int // bytes of the protocol's memory that are the socket's

@@ -107,7 +107,16 @@ func (c *Conn) inputError(e ipv4.TransportError, h Header) {
 		c.pr.ip.UpdatePathMTU(e.Inner.Dst, int(e.Info))
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.reportLocked(e, h, fragNeeded)
+	onEvent := c.onEvent
+	c.mu.Unlock()
+	if onEvent != nil {
+		onEvent()
+	}
+}
+
+// reportLocked says whether and how the application hears of an error.
+func (c *Conn) reportLocked(e ipv4.TransportError, h Header, fragNeeded bool) {
 	switch {
 	case c.closed:
 		return

@@ -29,8 +29,12 @@ func (c *Conn) enqueue(p *link.Packet) {
 		c.queue.Queue(p)
 		c.readable.Signal()
 	}
+	onEvent := c.onEvent
 	c.mu.Unlock()
 	if reason == link.NotSpecified {
+		if onEvent != nil {
+			onEvent()
+		}
 		return
 	}
 	switch reason {
