@@ -162,10 +162,7 @@ func (h *Host) lookup(ctx context.Context, host string) (netip.Addr, error) {
 		}
 		return ip, nil
 	}
-	if h.resolver == nil {
-		return netip.Addr{}, &net.DNSError{Err: "no resolver is configured; use an IPv4 address", Name: host}
-	}
-	ips, err := h.resolver.LookupNetIP(ctx, "ip4", host)
+	ips, err := h.LookupNetIP(ctx, "ip4", host)
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("stack: look up %s: %w", host, err)
 	}

@@ -38,7 +38,7 @@ type Config struct {
 	// Logger hears of what happens to interfaces, and of a full neighbour table.
 	// Default: nobody does.
 	Logger *slog.Logger
-	// Resolver looks up names given to Dial. Default: names are refused.
+	// Resolver looks up names given to Dial. Default: the servers of SetDNS do.
 	Resolver Resolver
 	// Switches are documented departures from the kernel's neighbour behaviour,
 	// all off by default.
@@ -71,6 +71,7 @@ type Host struct {
 	nics   atomic.Pointer[[]*Interface]
 	next   int // index of the next interface
 	claims []*AddressClaim
+	dns    []dnsSource // in the order in which they are asked
 	closed bool
 	loops  sync.WaitGroup
 }
