@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/tapstack/tapstack/arp"
 	"github.com/tapstack/tapstack/ipv4"
@@ -25,6 +26,16 @@ type AddressClaim struct {
 	added  bool         // the interface has the address
 	ended  bool         // nothing is added, removed or told any more
 	routes []ipv4.Route // went with the address, and come back with it
+
+	lifetime Lifetime
+}
+
+// Lifetime says how long an address may be used.
+type Lifetime struct {
+	Dynamic bool // a server gave the address
+	// Valid and Preferred are the ends of the times in which the address may be
+	// used at all, and for new connections; the zero time is never.
+	Valid, Preferred time.Time
 }
 
 // ClaimAddress gives the interface called dev an address, but only when a few
@@ -74,6 +85,21 @@ func (c *AddressClaim) Interface() *Interface { return c.iface }
 
 // Address returns the address that is claimed.
 func (c *AddressClaim) Address() ipv4.Address { return c.addr }
+
+// Lifetime returns what SetLifetime has set.
+func (c *AddressClaim) Lifetime() Lifetime {
+	c.host.mu.Lock()
+	defer c.host.mu.Unlock()
+	return c.lifetime
+}
+
+// SetLifetime notes how long the address may be used. Whoever knows that
+// releases the claim in time.
+func (c *AddressClaim) SetLifetime(l Lifetime) {
+	c.host.mu.Lock()
+	defer c.host.mu.Unlock()
+	c.lifetime = l
+}
 
 // State returns how far the claim is. The interface has the address in the
 // states that are Usable.
