@@ -28,7 +28,7 @@ func (c *cli) linkCommand() *cobra.Command {
 			Example: "  tapstack link set tap0 up\n  tapstack link set tap0 address 02:00:00:00:00:aa\n  tapstack link set tap0 mtu 1400",
 		}, c.linkSet),
 		c.ipCommand(&cobra.Command{
-			Use: "add [name] NAME [type tap] [address MAC] [mtu N] [peer ADDR/LEN]", Aliases: []string{"a", "ad"},
+			Use: "add [name] NAME [type tap] [address MAC] [mtu N] [peer ADDR/LEN] [addr dhcp]", Aliases: []string{"a", "ad"},
 			Short: "Add an interface on a TAP, up at once",
 			Long: `Add an interface on the TAP called NAME, as run does for --link: a device that exists
 is attached, one that does not is created and goes with the interface. Unlike a
@@ -74,6 +74,13 @@ func linkRequest(args []string) (l control.LinkRequest, err error) {
 			if s, err = w.value(s); err == nil {
 				l.Peer, err = hostPrefix(s)
 			}
+		case "addr":
+			if s, err = w.value(s); err == nil && s != "dhcp" {
+				err = usage("link add: addr %q: there is only dhcp; other addresses are for `tapstack addr add`", s)
+			}
+			l.DHCP = err == nil
+		case "addr=dhcp": // as run spells it
+			l.DHCP = true
 		default:
 			if l.Name != "" {
 				return l, w.unknown(s)

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tapstack/tapstack/stack/control"
 )
@@ -107,7 +109,22 @@ func textAddress(b *bytes.Buffer, dev string, a control.Address, eol string) {
 	for _, f := range addressFlags(a) {
 		b.WriteString(f + " ")
 	}
-	fmt.Fprintf(b, "%s%s       valid_lft forever preferred_lft forever", dev, eol)
+	fmt.Fprintf(b, "%s%s       valid_lft %s preferred_lft %s", dev, eol, lifetimeText(a.ValidUntil), lifetimeText(a.PreferredUntil))
+}
+
+// lifetime returns the seconds until then, forever for never.
+func lifetime(until time.Time) int64 {
+	if until.IsZero() {
+		return forever
+	}
+	return max(int64(time.Until(until)/time.Second), 0)
+}
+
+func lifetimeText(until time.Time) string {
+	if n := lifetime(until); n != forever {
+		return strconv.FormatInt(n, 10) + "sec"
+	}
+	return "forever"
 }
 
 // addressFlags returns the words for the flags, in iproute2's order.
@@ -115,7 +132,7 @@ func addressFlags(a control.Address) (list []string) {
 	for _, f := range []struct {
 		on   bool
 		word string
-	}{{a.Secondary, "secondary"}, {a.DADFailed, "dadfailed"}, {a.Tentative, "tentative"}, {a.NoPrefix, "noprefixroute"}} {
+	}{{a.Secondary, "secondary"}, {a.DADFailed, "dadfailed"}, {a.Tentative, "tentative"}, {a.Dynamic, "dynamic"}, {a.NoPrefix, "noprefixroute"}} {
 		if f.on {
 			list = append(list, f.word)
 		}
@@ -223,8 +240,8 @@ func jsonAddresses(j *jsonWriter, o options, l control.Link) {
 				j.yes(f)
 			}
 			j.text("label", l.Name)
-			j.number("valid_life_time", forever)
-			j.number("preferred_life_time", forever)
+			j.number("valid_life_time", lifetime(a.ValidUntil))
+			j.number("preferred_life_time", lifetime(a.PreferredUntil))
 		}
 		j.closeObject()
 	}

@@ -15,6 +15,7 @@ type linkSpec struct {
 	name    string
 	mac     link.Addr // zero: chosen at random
 	addrs   []netip.Prefix
+	dhcp    bool         // addr=dhcp: a server gives it one
 	peer    netip.Prefix // of the kernel's side; invalid: left alone
 	mtu     int          // 0: the device's
 	queues  int
@@ -34,7 +35,7 @@ func defaultLink() linkSpec {
 }
 
 // parseLink reads name=...,mac=...,addr=...: key=value with commas between; addr
-// may repeat.
+// may repeat, and be dhcp.
 func parseLink(s string) (linkSpec, error) {
 	l := linkSpec{queues: 1, offload: "auto"}
 	seen := map[string]bool{}
@@ -57,6 +58,13 @@ func parseLink(s string) (linkSpec, error) {
 		case "addr":
 			if value == "none" {
 				noAddr = true
+				continue
+			}
+			if value == "dhcp" {
+				if l.dhcp {
+					return l, usage("--link %s: addr=dhcp is given twice", s)
+				}
+				l.dhcp = true
 				continue
 			}
 			var p netip.Prefix
@@ -91,7 +99,7 @@ func parseLink(s string) (linkSpec, error) {
 	switch {
 	case l.name == "":
 		return l, usage("--link %s: want a name, as in name=tap0", s)
-	case noAddr && len(l.addrs) > 0:
+	case noAddr && (len(l.addrs) > 0 || l.dhcp):
 		return l, usage("--link %s: addr=none and an address exclude each other", s)
 	}
 	for _, a := range l.addrs {

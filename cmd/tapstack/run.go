@@ -26,6 +26,7 @@ type hostConfig struct {
 	routes   []control.Route
 	sysctls  []control.Sysctl
 	services []string
+	dns      []netip.Addr
 	control  string // path of the socket, "" for none
 	log      *slog.Logger
 }
@@ -33,6 +34,7 @@ type hostConfig struct {
 // runFlags are the flags of run.
 type runFlags struct {
 	links, routes, sysctls, services []string
+	dns                              []string
 	logLevel, logFormat              string
 }
 
@@ -50,7 +52,8 @@ that does not is created, brought up, and removed at the end.
 --link name=NAME[,mac=MAC][,addr=ADDR/LEN]...[,peer=ADDR/LEN][,mtu=N][,queues=N][,offload=auto|on|off][,gro=on|off]
   name     of the kernel's device and of the host's interface
   mac      the host's own; random when left out
-  addr     the host's addresses; none when left out
+  addr     the host's addresses; none when left out; dhcp: from a DHCP server, with
+           routes and name servers
   peer     an address for the kernel's side
   queues   of the device, each with a processor to itself; flows are spread over them
   offload  off: frames of at most the MTU, with complete checksums, for tools that
@@ -83,6 +86,7 @@ GOMAXPROCS says otherwise.`,
 	fl.StringArrayVar(&f.routes, "route", nil, "PREFIX,via=ADDR[,dev=NAME][,src=ADDR][,metric=N]; may repeat")
 	fl.StringArrayVar(&f.sysctls, "sysctl", nil, "KEY=VALUE, set before the links get their addresses; may repeat")
 	fl.StringArrayVar(&f.services, "service", nil, "http, echo, discard, chargen or none; may repeat (default http,echo)")
+	fl.StringArrayVar(&f.dns, "dns", nil, "address of a name server, besides those of DHCP; may repeat")
 	fl.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	fl.StringVar(&f.logFormat, "log-format", "text", "text or json")
 	return cmd
@@ -116,6 +120,9 @@ func (c *cli) hostConfig(f runFlags) (cfg hostConfig, err error) {
 		}
 	}
 	if cfg.sysctls, err = parseEach(f.sysctls, parseSysctlFlag); err != nil {
+		return cfg, err
+	}
+	if cfg.dns, err = parseEach(f.dns, parseNameServer); err != nil {
 		return cfg, err
 	}
 	if len(f.services) == 0 {
@@ -173,13 +180,24 @@ func (c *cli) runHost(ctx context.Context, cfg hostConfig) (err error) {
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
 
+	leases := newLeases(h.Host, cfg.log)
 	srv := control.New(h.Host, control.Config{
-		Version: version(), Path: cfg.control, Services: cfg.services, Logger: cfg.log, OpenLink: openLink,
+		Version: version(), Path: cfg.control, Services: cfg.services, Logger: cfg.log, OpenLink: openLink, StartDHCP: leases.start,
 	})
+	leases.changed = srv.AddressesChanged
+	defer leases.close()          // before the host ends: addresses are given back
 	served := make(chan error, 1) // it returns after Close, and nobody waits for it
 	go func() { served <- srv.Serve(l) }()
-	fmt.Fprint(c.out, h.ready(cfg))
 	defer srv.Close()
+	for _, l := range cfg.links {
+		if l.dhcp {
+			if err := leases.start(l.name); err != nil {
+				return fmt.Errorf("--link name=%s,addr=dhcp: %w", l.name, err)
+			}
+		}
+	}
+	leases.wait(ctx)
+	fmt.Fprint(c.out, h.ready(cfg))
 	select {
 	case <-ctx.Done():
 		return nil
@@ -236,6 +254,9 @@ func startHost(cfg hostConfig) (_ *runningHost, err error) {
 			return nil, fmt.Errorf("--sysctl: %w", err)
 		}
 	}
+	if len(cfg.dns) > 0 {
+		h.SetDNS("run", stack.DNS{Servers: cfg.dns})
+	}
 	for _, l := range cfg.links {
 		for _, a := range l.addrs {
 			if err := h.AddAddress(l.name, ipv4.Address{Prefix: a}); err != nil {
@@ -254,6 +275,15 @@ func startHost(cfg hostConfig) (_ *runningHost, err error) {
 	}
 	h.services, err = service.Start(service.Config{Network: host, Names: cfg.services, Page: h.page, Logger: cfg.log})
 	return h, err
+}
+
+// parseNameServer reads a value of --dns.
+func parseNameServer(s string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(s)
+	if err != nil || !a.Is4() || a.IsUnspecified() || a.IsMulticast() {
+		return a, usage("--dns %s: want the IPv4 address of a name server", s)
+	}
+	return a, nil
 }
 
 // openLink opens the TAP of a `link add`.
@@ -301,11 +331,14 @@ func (h *runningHost) ready(cfg hostConfig) string {
 	for _, l := range cfg.links {
 		var s strings.Builder
 		fmt.Fprintf(&s, "%s %s", l.name, h.Interface(l.name).Addr())
-		for _, a := range l.addrs {
-			s.WriteString(" " + a.String())
+		for _, a := range h.IPv4().Addresses(h.Interface(l.name).Index()) {
+			s.WriteString(" " + a.Prefix.String())
 			if !first.IsValid() {
 				first, peer = a.Addr(), l.peer.Addr()
 			}
+		}
+		if l.dhcp && len(h.IPv4().Addresses(h.Interface(l.name).Index())) == 0 {
+			s.WriteString(" (no DHCP server yet)")
 		}
 		links = append(links, s.String())
 	}

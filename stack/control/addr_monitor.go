@@ -52,6 +52,10 @@ func (s *Server) addressList() []AddressEvent {
 	return list
 }
 
+// AddressesChanged tells the clients that watch addresses what others than they
+// did to them.
+func (s *Server) AddressesChanged() { s.addressesChanged() }
+
 // addressesChanged tells those who watch what is not as it was last time. With
 // nobody watching it does nothing.
 func (s *Server) addressesChanged() {

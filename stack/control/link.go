@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/tapstack/tapstack/arp"
 	"github.com/tapstack/tapstack/ipv4"
@@ -50,6 +51,11 @@ type Address struct {
 	// will not get one whose DADFailed is set: another host has it.
 	Tentative bool `json:"tentative,omitempty"`
 	DADFailed bool `json:"dadfailed,omitempty"`
+	// Dynamic tells that a server gave the address: until when it may be used, and
+	// used for new connections; the zero time is never.
+	Dynamic        bool      `json:"dynamic,omitempty"`
+	ValidUntil     time.Time `json:"valid_until,omitzero"`
+	PreferredUntil time.Time `json:"preferred_until,omitzero"`
 	// ACD is how far the claim to the address is, when there is one.
 	ACD string `json:"acd,omitempty"`
 }
@@ -144,6 +150,9 @@ func claimed(list []Address, c *stack.AddressClaim) []Address {
 		list, n = append(list, a), len(list)
 	}
 	list[n].ACD = state.String()
+	life := c.Lifetime()
+	list[n].Dynamic = life.Dynamic
+	list[n].ValidUntil, list[n].PreferredUntil = life.Valid.Round(0), life.Preferred.Round(0)
 	return list
 }
 

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"errors"
 	"net/http"
 	"net/netip"
 	"syscall"
@@ -16,6 +17,7 @@ type LinkRequest struct {
 	Address link.Addr    `json:"address,omitzero"` // default: random
 	MTU     int          `json:"mtu,omitempty"`    // default: the device's
 	Peer    netip.Prefix `json:"peer,omitzero"`    // an address for the kernel's side
+	DHCP    bool         `json:"dhcp,omitempty"`   // ask DHCP servers for an address
 }
 
 func (s *Server) linkAdd(r *http.Request) (any, error) {
@@ -28,6 +30,8 @@ func (s *Server) linkAdd(r *http.Request) (any, error) {
 		return nil, invalid("control: link type %q: there is only tap", l.Type)
 	case s.cfg.OpenLink == nil:
 		return nil, fail(syscall.EOPNOTSUPP, "device %s", l.Name)
+	case l.DHCP && s.cfg.StartDHCP == nil:
+		return nil, fail(syscall.EOPNOTSUPP, "device %s: addr dhcp", l.Name)
 	case s.host.Interface(l.Name) != nil: // before a device is opened that is open
 		return nil, fail(syscall.EEXIST, "device %s", l.Name)
 	}
@@ -37,6 +41,11 @@ func (s *Server) linkAdd(r *http.Request) (any, error) {
 	}
 	if _, err := s.host.AddInterface(stack.InterfaceConfig{Name: l.Name, Device: dev}); err != nil {
 		return nil, fail(err, "device %s", l.Name)
+	}
+	if l.DHCP {
+		if err := s.cfg.StartDHCP(l.Name); err != nil {
+			return nil, fail(errors.Join(err, s.host.RemoveInterface(l.Name)), "device %s: addr dhcp", l.Name)
+		}
 	}
 	return struct{}{}, nil
 }

@@ -22,6 +22,9 @@ type Config struct {
 	// OpenLink opens the device of an interface that a client adds. Default:
 	// none can be added.
 	OpenLink func(LinkRequest) (link.Device, error)
+	// StartDHCP has an interface ask DHCP servers for an address. Default: none
+	// can.
+	StartDHCP func(dev string) error
 }
 
 // Server answers requests about one host.
