@@ -37,6 +37,8 @@ type Packet struct {
 	csumStart  int // where in buf a partial checksum begins
 	csumOffset int // and how far behind that its field is
 	next       *Packet
+	owner      Owner // nil: nobody
+	charge     int   // what owner is charged
 
 	// EtherType is the protocol of the network header: set from the Ethernet
 	// header on input, by the network layer on output.
@@ -131,7 +133,12 @@ func (p *Packet) Release() {
 	p.buf, p.head, p.tail, p.next = nil, 0, 0, nil
 	p.EtherType, p.Type, p.Confirm, p.In, p.Batch = 0, Host, false, 0, nil
 	p.Checksum, p.GSO, p.GSOSize, p.FixedID = ChecksumUnknown, GSONone, 0, false
+	owner, charge := p.owner, p.charge
+	p.owner, p.charge = nil, 0
 	live.Add(-1)
+	if owner != nil {
+		owner.Uncharge(charge)
+	}
 	switch size {
 	case shortMemory:
 		shortPackets.Put(p)
@@ -141,6 +148,27 @@ func (p *Packet) Release() {
 		p.view.Release()
 		p.view = nil
 		longPackets.Put(p)
+	}
+}
+
+// Owner is a sender that is charged for what is on its way: a socket with a send
+// buffer (Linux's sk_wmem_alloc).
+type Owner interface {
+	// Uncharge gives back what a packet was charged. It may be called with any
+	// lock of a lower layer held.
+	Uncharge(n int)
+}
+
+// SetOwner says that o has been charged n for the packet, until its release.
+// Copies are nobody's.
+func (p *Packet) SetOwner(o Owner, n int) { p.owner, p.charge = o, n }
+
+// Orphan gives the charge back before the release: the packet has left the
+// sender's host.
+func (p *Packet) Orphan() {
+	if o := p.owner; o != nil {
+		p.owner = nil
+		o.Uncharge(p.charge)
 	}
 }
 

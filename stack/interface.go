@@ -261,6 +261,7 @@ func (r *receiver) loop() {
 			i.stats.RxPackets.Add(1)
 			i.stats.RxBytes.Add(uint64(p.Len()))
 		}
+		p.Orphan() // a sender in this process, behind lo or a pipe, is done with it
 		frames, bytes = frames+1, bytes+p.Len()
 		if r.merges {
 			r.gro.Input(p)

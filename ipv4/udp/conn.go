@@ -49,8 +49,8 @@ type Conn struct {
 	pending  syscall.Errno // what the next call returns (Linux's sk_err)
 	closed   bool
 	reads    deadline
-	writes   time.Time // deadline, zero for none: writing never waits
 	opts     options
+	sends    sendBuffer
 }
 
 var (
@@ -69,7 +69,9 @@ func newConn(pr *Protocol, laddr, raddr netip.AddrPort, src netip.Addr, sc Socke
 	}
 	c.ends.Store(&ends{laddr, raddr, src})
 	c.members = pr.ip.NewMemberships()
-	c.readable.L = &c.mu
+	c.readable.L, c.sends.writable.L, c.sends.mu = &c.mu, &c.mu, &c.mu
+	c.sends.limit.Store(defaultWriteBuffer)
+	c.sends.deadline.wake, c.sends.deadline.clock = &c.sends.writable, pr.config.Clock
 	c.opts.loop = true
 	c.reads.wake, c.reads.clock = &c.readable, pr.config.Clock
 	c.id.Store(pr.config.Rand.Uint32())
@@ -126,7 +128,9 @@ func (c *Conn) close() bool {
 	c.pr.memory.release(c.reserved)
 	c.reserved = 0
 	c.reads.stopLocked()
+	c.sends.deadline.stopLocked()
 	c.readable.Broadcast()
+	c.sends.writable.Broadcast()
 	c.mu.Unlock()
 	c.pr.demux.remove(c)
 	c.members.Close()
@@ -138,15 +142,17 @@ func (c *Conn) close() bool {
 
 // SetDeadline is SetReadDeadline and SetWriteDeadline.
 func (c *Conn) SetDeadline(t time.Time) error {
-	return c.set(func() { c.reads.setLocked(t); c.writes = t })
+	return c.set(func() { c.reads.setLocked(t); c.sends.deadline.setLocked(t) })
 }
 
 // SetReadDeadline makes reads, those that wait too, fail with
 // os.ErrDeadlineExceeded from t on; the zero time is never.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.set(func() { c.reads.setLocked(t) }) }
 
-// SetWriteDeadline makes writes fail from t on. They never wait.
-func (c *Conn) SetWriteDeadline(t time.Time) error { return c.set(func() { c.writes = t }) }
+// SetWriteDeadline makes writes fail from t on, and ends those that wait.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	return c.set(func() { c.sends.deadline.setLocked(t) })
+}
 
 // takeErrorLocked returns what ends a call before it begins: the socket is
 // closed, the deadline has passed, or an error waits to be told.

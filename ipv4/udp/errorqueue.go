@@ -135,6 +135,7 @@ func (c *Conn) reportLocked(e ipv4.TransportError, h Header, fragNeeded bool) {
 	}
 	c.pending = e.Errno
 	c.readable.Broadcast()
+	c.sends.writable.Broadcast()
 }
 
 // queueErrorLocked queues e, if there is room.

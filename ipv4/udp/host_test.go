@@ -36,6 +36,7 @@ type testHost struct {
 	sent   []sentPacket
 	errors atomic.Int32 // ICMP errors that were sent
 	busy   error        // what t0's neighbours answer
+	waits  *held        // where what t0 sends stays; nil: it leaves
 }
 
 // sentPacket is what went to t0 or t1.
@@ -80,6 +81,10 @@ func makeTestHost(t testing.TB, n string) *testHost {
 				return h.busy
 			}
 			h.note(index, p)
+			if h.waits != nil {
+				h.waits.q.Queue(p)
+				return nil
+			}
 			if h.peer == nil || index != 2 {
 				p.Release()
 				return nil

@@ -15,7 +15,7 @@ const (
 	MsgCTrunc   = 0x8    // read: control messages did not fit
 	MsgProbe    = 0x10   // writing: as far as the route, and send nothing
 	MsgTrunc    = 0x20   // read: the data did not fit; reading: N is its whole length
-	MsgDontWait = 0x40   // reading: EAGAIN when there is nothing
+	MsgDontWait = 0x40   // EAGAIN instead of waiting
 	MsgConfirm  = 0x800  // writing: the peer is known to work
 	MsgErrQueue = 0x2000 // reading: an error instead of a datagram, see NextError; it never waits
 )
@@ -78,7 +78,7 @@ func (c *Conn) sendMessage(data [][]byte, oob []byte, to netip.AddrPort, flags i
 	if flags&MsgOOB != 0 {
 		return syscall.EOPNOTSUPP
 	}
-	o := SendOptions{Confirm: flags&MsgConfirm != 0, Probe: flags&MsgProbe != 0}
+	o := SendOptions{Confirm: flags&MsgConfirm != 0, Probe: flags&MsgProbe != 0, dontWait: flags&MsgDontWait != 0}
 	if err := o.parseControl(oob); err != nil {
 		return err
 	}

@@ -42,10 +42,6 @@ const MaxSegments = 128
 // to a length of 576, 2304 up to 1514, and so on.
 func (c *Conn) SetReadBuffer(bytes int) error { return c.set(func() { c.limit = readBuffer(bytes) }) }
 
-// SetWriteBuffer takes the size of a buffer that there is no need for: writing
-// never waits, and what finds no room below is lost (SO_SNDBUF).
-func (c *Conn) SetWriteBuffer(bytes int) error { return c.set(func() {}) }
-
 // MTU returns the longest packet, IPv4 header and all, that the path to the peer
 // is known to carry (IP_MTU). The error is ENOTCONN without a peer, or that of
 // the route.

@@ -16,6 +16,7 @@ func (c *Conn) deliver(p *link.Packet) {
 }
 
 func (c *Conn) enqueue(p *link.Packet) {
+	p.Orphan() // from here on it is charged to whoever reads it
 	c.mu.Lock()
 	reason := link.NotSpecified
 	switch cost := p.Cost(); {

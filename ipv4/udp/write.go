@@ -28,12 +28,13 @@ type SendOptions struct {
 	// TTL is for unicast, broadcast and multicast; 0 for the socket's.
 	TTL uint8
 
+	dontWait     bool // EAGAIN when the send buffer is full
 	tos          uint8
 	tosGiven     bool
 	segmentGiven bool // a SegmentSize of 0 counts too
 }
 
-// Write sends b to the peer. It never waits. The error is a *net.OpError with
+// Write sends b to the peer, and waits while the send buffer is full. The error is a *net.OpError with
 // EDESTADDRREQ without a peer, EMSGSIZE for more than 65507 bytes, EACCES for a
 // broadcast address without SetBroadcast, the errors of ipv4's OutputPath, that
 // of an ICMP error about an earlier datagram, net.ErrClosed or
@@ -97,7 +98,7 @@ func (c *Conn) send(data [][]byte, to netip.AddrPort, o SendOptions) error {
 		n += len(b)
 	}
 	c.mu.Lock()
-	err := c.takeErrorLocked(!c.writes.IsZero() && !c.pr.config.Clock.Now().Before(c.writes))
+	err := c.takeErrorLocked(c.sends.deadline.passedLocked())
 	opts := c.opts
 	c.mu.Unlock()
 	switch {
@@ -135,6 +136,9 @@ func (c *Conn) send(data [][]byte, to netip.AddrPort, o SendOptions) error {
 		}
 		return nil
 	}
+	if err := c.waitForRoom(o.dontWait); err != nil {
+		return err
+	}
 	s := ipv4.Send{Dst: dst, Protocol: ipv4.ProtocolUDP, TTL: o.TTL, TOS: o.tos, DF: opts.pathMTU.setsDF(), Want: opts.pathMTU == Want}
 	if path.Type == ipv4.Multicast {
 		s.NoLoop, s.HostOnly = !opts.loop, o.TTL == 0 && opts.multicastHost
@@ -161,6 +165,7 @@ func (c *Conn) send(data [][]byte, to netip.AddrPort, o SendOptions) error {
 		p.GSO, p.GSOSize = link.GSOUDP, o.SegmentSize
 	}
 	p.Confirm = o.Confirm
+	c.sends.charge(p)
 	return c.sent(c.pr.ip.OutputBy(path, p, s), to, path, opts)
 }
 

@@ -25,16 +25,6 @@ type BlastResult struct {
 	Microseconds int64 `json:"microseconds"`
 }
 
-// A blast pauses for a moment after so many datagrams. A request for each of them
-// may be answered while it is being sent, and a goroutine that never waits keeps a
-// lone processor for 10 ms, until the runtime looks at the device again: longer
-// than a TAP's queue of 1000 frames lasts. Gosched does not look at devices, a
-// goroutine that sleeps has the runtime do so.
-const (
-	blastBurst = 128
-	blastPause = 50 * time.Microsecond
-)
-
 func (s *Server) blast(r *http.Request) (any, error) {
 	var b BlastRequest
 	if err := decode(r, &b); err != nil {
@@ -64,9 +54,6 @@ func (s *Server) blast(r *http.Request) (any, error) {
 			// The loop may run for long; a client that left ends it.
 			if i&0xfff == 0xfff && r.Context().Err() != nil {
 				return nil, fail(syscall.EINTR, "blast")
-			}
-			if i%blastBurst == blastBurst-1 {
-				time.Sleep(blastPause)
 			}
 			binary.BigEndian.PutUint32(to.IP, base+uint32(i))
 			if _, err := conn.WriteTo(payload, to); err != nil {
