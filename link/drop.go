@@ -68,6 +68,10 @@ const (
 	ICMPIgnored   // type that is not acted on, or broadcast echo
 	ICMPRateLimit // not sent: over icmp_ratelimit or icmp_msgs_per_sec
 
+	// IGMP.
+	IGMPCsum
+	IGMPInHdr // malformed message
+
 	// UDP and TCP.
 	NoSocket
 	SocketRcvBuff // the socket's receive buffer is full
@@ -109,6 +113,7 @@ var dropNames = [numDropReasons]string{
 	IPOptions: "IP_OPTIONS", IPMulticast: "IP_MULTICAST", FragReasmTimeout: "FRAG_REASM_TIMEOUT", FragTooFar: "FRAG_TOO_FAR",
 	DupFrag: "DUP_FRAG", FragOverlap: "FRAG_OVERLAP", FragMemory: "FRAG_MEMORY",
 	ICMPCsum: "ICMP_CSUM", ICMPInHdr: "ICMP_INHDR", ICMPIgnored: "ICMP_IGNORED", ICMPRateLimit: "ICMP_RATELIMIT",
+	IGMPCsum: "IGMP_CSUM", IGMPInHdr: "IGMP_INHDR",
 	NoSocket: "NO_SOCKET", SocketRcvBuff: "SOCKET_RCVBUFF", ProtoMem: "PROTO_MEM", SocketClosed: "SOCKET_CLOSE", SocketFilter: "SOCKET_FILTER",
 	UDPCsum: "UDP_CSUM", UDPInHdr: "UDP_INHDR", TCPCsum: "TCP_CSUM", TCPInHdr: "TCP_INHDR", TCPFlags: "TCP_FLAGS",
 	TCPOldData: "TCP_OLD_DATA", TCPOldAck: "TCP_OLD_ACK", TCPAckUnsent: "TCP_ACK_UNSENT_DATA",

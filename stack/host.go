@@ -15,6 +15,7 @@ import (
 	"github.com/tapstack/tapstack/arp"
 	"github.com/tapstack/tapstack/ipv4"
 	"github.com/tapstack/tapstack/ipv4/icmp"
+	"github.com/tapstack/tapstack/ipv4/igmp"
 	"github.com/tapstack/tapstack/ipv4/tcp"
 	"github.com/tapstack/tapstack/ipv4/udp"
 	"github.com/tapstack/tapstack/link"
@@ -64,6 +65,7 @@ type Host struct {
 	arp        *arp.Protocol
 	ip         *ipv4.Protocol
 	icmp       *icmp.Protocol
+	igmp       *igmp.Protocol
 	udp        *udp.Protocol
 	tcp        *tcp.Protocol
 
@@ -107,6 +109,7 @@ func New(c Config) (*Host, error) {
 	c.ARP.Clock, c.ARP.Rand, c.ARP.Neighbours, c.ARP.Host, c.ARP.Drops = c.Clock, c.Rand, h.neighbours, arpHost{h.ip}, &h.drops
 	h.arp = arp.New(c.ARP)
 	h.icmp = icmp.New(h.ip, icmp.Config{Clock: c.Clock, Rand: c.Rand, Drops: &h.drops})
+	h.igmp = igmp.New(h.ip, igmp.Config{Clock: c.Clock, Rand: c.Rand, Drops: &h.drops})
 	h.udp = udp.New(h.ip, udp.Config{Clock: c.Clock, Rand: c.Rand, Drops: &h.drops, Confirm: h.neighbours.Confirm})
 	c.TCP.Clock, c.TCP.Rand, c.TCP.Drops = c.Clock, c.Rand, &h.drops
 	h.tcp = tcp.New(h.ip, c.TCP)
@@ -138,6 +141,9 @@ func (h *Host) IPv4() *ipv4.Protocol { return h.ip }
 
 // ICMP returns the host's ICMP.
 func (h *Host) ICMP() *icmp.Protocol { return h.icmp }
+
+// IGMP returns the host's IGMP.
+func (h *Host) IGMP() *igmp.Protocol { return h.igmp }
 
 // UDP returns the host's UDP.
 func (h *Host) UDP() *udp.Protocol { return h.udp }
@@ -176,6 +182,7 @@ func (h *Host) Close() error {
 	// Sockets go first, while resets can still leave.
 	h.tcp.Close()
 	h.udp.Close()
+	h.igmp.Close()
 	h.icmp.Close()
 	var errs []error
 	for _, i := range nics {

@@ -286,7 +286,7 @@ func TestMalformedFramesAreCounted(t *testing.T) {
 			{"of a VLAN", eth(us, link.VLAN, 0, 7, 8, 0), link.UnhandledProto},
 			{"IPv6", eth(us, link.IPv6, 0x60), link.UnhandledProto},
 			{"ARP cut short", eth(us, link.ARP, 0, 1, 8, 0), link.ARPTooShort},
-			{"IPv4 cut short", eth(us, link.IPv4, 0x45), link.PktTooSmall},
+			{"IPv4 cut short", eth(us, link.IPv4, 0x45), link.IPInHdr},
 		} {
 			before := alice.Drops().Count(c.want)
 			require.NoError(t, s.Send(c.frame))

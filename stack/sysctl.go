@@ -9,6 +9,7 @@ import (
 
 	"github.com/tapstack/tapstack/ipv4"
 	"github.com/tapstack/tapstack/ipv4/icmp"
+	"github.com/tapstack/tapstack/ipv4/igmp"
 	"github.com/tapstack/tapstack/stack/devconf"
 )
 
@@ -51,7 +52,7 @@ func (h *Host) SysctlNames() []string {
 			names = append(names, "net.ipv4.neigh."+dev+"."+n)
 		}
 	}
-	for _, n := range slices.Concat(icmp.SysctlNames(), ipv4.SysctlNames()) {
+	for _, n := range slices.Concat(icmp.SysctlNames(), igmp.SysctlNames(), ipv4.SysctlNames()) {
 		names = append(names, "net.ipv4."+n)
 	}
 	slices.Sort(names)
@@ -91,6 +92,8 @@ func (h *Host) sysctl(name string) (value, error) {
 		return h.confValue(devconf.All, devconf.Forwarding), nil
 	case len(path) == 1 && slices.Contains(icmp.SysctlNames(), path[0]):
 		return number(path[0], h.icmp.Sysctl, h.icmp.SetSysctl), nil
+	case len(path) == 1 && slices.Contains(igmp.SysctlNames(), path[0]):
+		return number(path[0], h.igmp.Sysctl, h.igmp.SetSysctl), nil
 	case len(path) == 1 && slices.Contains(ipv4.SysctlNames(), path[0]):
 		return number(path[0], h.ip.Sysctl, h.ip.SetSysctl), nil
 	}

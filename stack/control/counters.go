@@ -18,6 +18,7 @@ func (s *Server) counters(*http.Request) (any, error) {
 	maps.Insert(c.Protocols, s.host.ARP().Stats.All())
 	maps.Insert(c.Protocols, s.host.IPv4().Stats().All())
 	maps.Insert(c.Protocols, s.host.ICMP().Stats().All())
+	maps.Insert(c.Protocols, s.host.IGMP().Stats().All())
 	maps.Insert(c.Protocols, s.host.UDP().Stats().All())
 	maps.Copy(c.Protocols, s.host.TCP().Stats())
 	n := s.host.Neighbours().Stats()

@@ -40,11 +40,16 @@ const (
 	SecureRedirects
 	SendRedirects
 	SharedMedia
+	ForceIGMPVersion
+	IGMPv2UnsolicitedReportInterval
+	IGMPv3UnsolicitedReportInterval
 	NumKeys
 )
 
 var names = [NumKeys]string{
-	AcceptSourceRoute: "accept_source_route", LogMartians: "log_martians",
+	ForceIGMPVersion: "force_igmp_version", IGMPv2UnsolicitedReportInterval: "igmpv2_unsolicited_report_interval",
+	IGMPv3UnsolicitedReportInterval: "igmpv3_unsolicited_report_interval",
+	AcceptSourceRoute:               "accept_source_route", LogMartians: "log_martians",
 	AcceptLocal: "accept_local", AcceptRedirects: "accept_redirects", ArpAccept: "arp_accept", ArpAnnounce: "arp_announce",
 	ArpEvictNocarrier: "arp_evict_nocarrier", ArpFilter: "arp_filter", ArpIgnore: "arp_ignore", ArpNotify: "arp_notify",
 	BCForwarding: "bc_forwarding", DropGratuitousArp: "drop_gratuitous_arp",
@@ -108,6 +113,12 @@ func (d *Device) And(k Key) bool {
 	return v.all[k] != 0 && v.own[k] != 0
 }
 
+// Either reports whether All's value or the interface's own is v.
+func (d *Device) Either(k Key, v int) bool {
+	w := d.view.Load()
+	return int(w.all[k]) == v || int(w.own[k]) == v
+}
+
 // Table is a host's set of values. Its methods may be called concurrently.
 type Table struct {
 	mu       sync.Mutex
@@ -124,6 +135,9 @@ func New() *Table {
 		t.all[k], t.def[k] = 1, 1
 	}
 	t.def[AcceptSourceRoute] = 1
+	// RFC 2236 section 8.10 and RFC 3376 section 8.11, in milliseconds.
+	t.all[IGMPv2UnsolicitedReportInterval], t.def[IGMPv2UnsolicitedReportInterval] = 10000, 10000
+	t.all[IGMPv3UnsolicitedReportInterval], t.def[IGMPv3UnsolicitedReportInterval] = 1000, 1000
 	return t
 }
 
