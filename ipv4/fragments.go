@@ -45,7 +45,7 @@ func (f *fragments) input(h Header, p *link.Packet) *link.Packet {
 	f.mu.Unlock()
 
 	pr.stats.ReasmFails.Add(uint64(res.failed))
-	if res.reason == link.FragOverlap {
+	if res.overlap {
 		pr.stats.ReasmOverlaps.Add(1)
 	}
 	for q := res.dropped.Pop(); q != nil; q = res.dropped.Pop() {
@@ -87,12 +87,27 @@ func (f *fragments) expire() {
 		for q := rest.Pop(); q != nil; q = rest.Pop() {
 			pr.drop(q, link.FragReasmTimeout)
 		}
-		if first != nil {
+		switch {
+		case first == nil:
+		case !pr.receives(first):
+			pr.drop(first, link.FragReasmTimeout)
+		default:
 			// RFC 1122 section 3.3.2: only who saw the first fragment can say
 			// which datagram it was.
 			pr.ReportError(first, ErrorMessage{Type: TypeTimeExceeded, Code: CodeReassembly, Reason: link.FragReasmTimeout})
 		}
 	}
+}
+
+// receives reports whether a packet that waited would still be taken in (Linux's
+// ip_expire looks up its route again).
+func (pr *Protocol) receives(p *link.Packet) bool {
+	h, err := Parse(p.Bytes())
+	if err != nil {
+		return false
+	}
+	_, _, ok := pr.InputPath(h.Dst, h.Src, p.In)
+	return ok
 }
 
 // close releases what waits.

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"net/netip"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/tapstack/tapstack/link"
@@ -15,8 +16,12 @@ type reassembler struct {
 	datagrams map[datagramKey]*datagram
 	order     list.List // of *datagram, by deadline
 	sources   map[netip.Addr]*fragmentSource
-	memory    int // sum of the Cost of the fragments that wait
+	memory    int // of the fragments that wait by their Cost, and datagramCost for each datagram
 }
+
+// datagramCost is what a datagram is charged besides its fragments: what its
+// entry, that of its source and those in the maps take.
+const datagramCost = 512
 
 // datagramKey names a datagram (RFC 791, section 3.2).
 type datagramKey struct {
@@ -30,6 +35,7 @@ type datagram struct {
 	key      datagramKey
 	deadline time.Time
 	pieces   []piece // by offset, not overlapping
+	in       int     // index of the interface that received the newest fragment
 	length   int     // of the data as far as known
 	last     bool    // length is final
 	arrived  int     // bytes of data
@@ -45,7 +51,10 @@ type datagram struct {
 // the datagram's data it holds.
 type piece struct {
 	start, end int
-	p          *link.Packet
+	// joined says that this piece came next after the one in front of it. Linux
+	// keeps such pieces as one run, and what lies inside a run is a duplicate.
+	joined bool
+	p      *link.Packet
 }
 
 // fragmentSource counts the fragments that a host has sent, while some of them
@@ -59,7 +68,7 @@ type fragmentSource struct {
 // fragmentLimits are the sysctls as they are at a fragment's arrival.
 type fragmentLimits struct {
 	timeout time.Duration
-	memory  int    // bytes, net.ipv4.ipfrag_high_thresh
+	memory  int    // bytes, net.ipv4.ipfrag_high_thresh; 0: no reassembly
 	maxDist uint32 // net.ipv4.ipfrag_max_dist, 0: any
 }
 
@@ -68,52 +77,69 @@ type fragmentResult struct {
 	whole   *link.Packet // the datagram, if it is complete now
 	dropped link.Queue   // fragments that are of no use
 	reason  link.DropReason
-	failed  int // datagrams given up
+	failed  int  // datagrams given up
+	overlap bool // because fragments overlap
 }
 
 // add takes a fragment, front at the IPv4 header h, no longer than h says.
 func (r *reassembler) add(h Header, p *link.Packet, now time.Time, limits fragmentLimits) (res fragmentResult) {
 	// Linux refuses fragments while too much waits, rather than throw away
 	// what has waited longest: a flood would push out every honest datagram.
-	if r.memory+p.Cost() > limits.memory {
+	if limits.memory == 0 || r.memory > limits.memory {
 		res.refuse(p, link.FragMemory)
 		res.failed++
 		return res
 	}
-	d := r.datagram(h, now, limits.timeout)
-	d.source.stamp++
-	if before := d.stamp; len(d.pieces) > 0 && limits.maxDist > 0 && d.source.stamp-before > limits.maxDist {
-		r.discard(d, &res, link.FragTooFar)
-		d = r.datagram(h, now, limits.timeout)
-		d.source.stamp++
-	}
-	d.stamp = d.source.stamp
+	d := r.datagram(h, now.Add(limits.timeout))
+	r.tooFar(d, now.Add(limits.timeout), limits.maxDist, &res)
 	start, end := h.FragmentOffset, h.FragmentOffset+p.Len()-h.Len()
 	if h.MF {
-		end -= (end - start) & 7 // only the last has a length that is no multiple of 8
+		end &^= 7 // only the last has a length that is no multiple of 8
 	}
-	reason := d.fits(start, end, !h.MF)
-	if reason == link.NotSpecified {
-		reason = d.insert(piece{start, end, p})
+	if reason := d.fits(start, end, !h.MF); reason != link.NotSpecified {
+		res.refuse(p, reason)
+		r.discard(d, &res, reason)
+		return res
 	}
-	switch reason {
+	switch reason := d.insert(piece{start: start, end: end, p: p}); reason {
 	case link.NotSpecified:
 	case link.DupFrag:
 		res.refuse(p, reason)
 		return res
 	default:
 		// RFC 5722: who overlaps is up to no good; Linux applies it to IPv4.
-		r.discard(d, &res, reason)
 		res.refuse(p, reason)
+		res.overlap = true
+		r.discard(d, &res, reason)
 		return res
 	}
 	r.memory += p.Cost()
-	d.note(h, p.Len())
+	d.note(h, p, h.Len()+end-start)
 	if !d.last || d.arrived != d.length {
 		return res
 	}
 	r.complete(d, &res)
 	return res
+}
+
+// tooFar empties a datagram whose newest fragment many others of its source have
+// followed: its identification may have come round since (Linux's
+// ip_frag_too_far).
+func (r *reassembler) tooFar(d *datagram, deadline time.Time, maxDist uint32, res *fragmentResult) {
+	before := d.stamp
+	d.source.stamp++
+	d.stamp = d.source.stamp
+	if len(d.pieces) == 0 || maxDist == 0 || d.stamp-before <= maxDist {
+		return
+	}
+	for _, f := range d.pieces {
+		r.memory -= f.p.Cost()
+		res.refuse(f.p, link.FragTooFar)
+	}
+	res.failed++
+	d.pieces, d.arrived, d.length, d.last, d.ecn, d.maxSize = nil, 0, 0, false, 0, 0
+	r.order.Remove(d.order)
+	r.schedule(d, deadline)
 }
 
 func (res *fragmentResult) refuse(p *link.Packet, reason link.DropReason) {
@@ -122,7 +148,7 @@ func (res *fragmentResult) refuse(p *link.Packet, reason link.DropReason) {
 }
 
 // datagram returns the datagram that h is a fragment of, a new one if need be.
-func (r *reassembler) datagram(h Header, now time.Time, timeout time.Duration) *datagram {
+func (r *reassembler) datagram(h Header, deadline time.Time) *datagram {
 	key := datagramKey{h.Src, h.Dst, h.ID, h.Protocol}
 	if d := r.datagrams[key]; d != nil {
 		return d
@@ -137,10 +163,19 @@ func (r *reassembler) datagram(h Header, now time.Time, timeout time.Duration) *
 		r.sources[h.Src] = src
 	}
 	src.datagrams++
-	d := &datagram{key: key, deadline: now.Add(timeout), source: src}
+	d := &datagram{key: key, source: src}
+	r.schedule(d, deadline)
+	r.datagrams[key] = d
+	r.memory += datagramCost
+	return d
+}
+
+// schedule puts d in its place of the order.
+func (r *reassembler) schedule(d *datagram, deadline time.Time) {
+	d.deadline = deadline
 	// Deadlines come in order unless ipfrag_time has just become shorter.
 	at := r.order.Back()
-	for at != nil && at.Value.(*datagram).deadline.After(d.deadline) {
+	for at != nil && at.Value.(*datagram).deadline.After(deadline) {
 		at = at.Prev()
 	}
 	if at == nil {
@@ -148,36 +183,42 @@ func (r *reassembler) datagram(h Header, now time.Time, timeout time.Duration) *
 	} else {
 		d.order = r.order.InsertAfter(d, at)
 	}
-	r.datagrams[key] = d
-	return d
 }
 
 // fits notes how long the datagram is and checks that all fragments agree.
+// Whether it is too long is seen when it is complete, as with Linux.
 func (d *datagram) fits(start, end int, last bool) link.DropReason {
 	switch {
-	case end == start:
-		return link.IPInHdr
-	case end > MaxPacketLen-HeaderLen:
-		return link.FragTooFar // "ping of death"
 	case last && (end < d.length || d.last && end != d.length), !last && d.last && end > d.length:
 		return link.FragOverlap // beyond the end
+	case end == start:
+		return link.IPInHdr
 	}
 	d.length = max(d.length, end)
 	d.last = d.last || last
 	return link.NotSpecified
 }
 
-// insert places a piece among the others. Fragments come in order nearly
-// always, so it looks from the end.
+// insert places a piece among the others. It is Linux's
+// inet_frag_queue_insert: bytes of a run may come again, anything else that
+// overlaps may not.
 func (d *datagram) insert(n piece) link.DropReason {
-	at := len(d.pieces)
-	for at > 0 && d.pieces[at-1].start > n.start {
-		at--
+	end := 0
+	if k := len(d.pieces); k > 0 {
+		end = d.pieces[k-1].end
 	}
-	before := at > 0 && d.pieces[at-1].end > n.start
-	after := at < len(d.pieces) && d.pieces[at].start < n.end
-	if before || after {
-		if d.holds(n.start, n.end) {
+	if n.end > end { // fragments come in order nearly always
+		if n.start < end {
+			return link.FragOverlap
+		}
+		n.joined = n.start == end && end > 0
+		d.pieces = append(d.pieces, n)
+		d.arrived += n.end - n.start
+		return link.NotSpecified
+	}
+	at := sort.Search(len(d.pieces), func(k int) bool { return d.pieces[k].end > n.start })
+	if n.end > d.pieces[at].start {
+		if d.holds(at, n) {
 			return link.DupFrag
 		}
 		return link.FragOverlap
@@ -187,19 +228,22 @@ func (d *datagram) insert(n piece) link.DropReason {
 	return link.NotSpecified
 }
 
-// holds reports whether all bytes of a range have arrived: then another copy of
-// them is harmless (Linux's IPFRAG_DUP).
-func (d *datagram) holds(start, end int) bool {
-	for _, p := range d.pieces {
-		if p.start <= start && start < p.end {
-			start = p.end
+// holds reports whether the run with the piece at has all bytes of n.
+func (d *datagram) holds(at int, n piece) bool {
+	if d.pieces[at].start > n.start {
+		return false
+	}
+	for d.pieces[at].end < n.end {
+		if at++; at == len(d.pieces) || !d.pieces[at].joined {
+			return false
 		}
 	}
-	return start >= end
+	return true
 }
 
 // note remembers of a fragment what concerns the whole header.
-func (d *datagram) note(h Header, size int) {
+func (d *datagram) note(h Header, p *link.Packet, size int) {
+	d.in = p.In
 	d.maxSize = max(d.maxSize, size)
 	if h.DF {
 		d.maxDF = max(d.maxDF, size)
@@ -253,7 +297,7 @@ func (r *reassembler) complete(d *datagram, res *fragmentResult) {
 	h.DF = d.maxDF == d.maxSize
 	h.Put(b)
 	w.SetNetworkHeader()
-	w.EtherType, w.Type, w.In = first.EtherType, first.Type, first.In
+	w.EtherType, w.Type, w.In = first.EtherType, first.Type, d.in
 	r.remove(d)
 	for _, f := range d.pieces {
 		f.p.Release()
@@ -265,6 +309,7 @@ func (r *reassembler) complete(d *datagram, res *fragmentResult) {
 func (r *reassembler) remove(d *datagram) {
 	delete(r.datagrams, d.key)
 	r.order.Remove(d.order)
+	r.memory -= datagramCost
 	for _, f := range d.pieces {
 		r.memory -= f.p.Cost()
 	}
@@ -298,6 +343,7 @@ func (r *reassembler) expired(now time.Time) (first *link.Packet, rest link.Queu
 	for _, f := range d.pieces {
 		if f.start == 0 {
 			first = f.p
+			first.In = d.in
 		} else {
 			rest.Queue(f.p)
 		}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -89,25 +91,32 @@ func TestReassemblyTable(t *testing.T) {
 		whole bool
 		drops map[string]uint64
 		waits int // fragments
+		// overlaps is Linux's ReasmOverlaps, which leaves out what is beyond the end.
+		overlaps uint64
 	}{
 		{name: "two pieces", in: []in{{c: cut{0, 1200}}, {c: cut{1200, 2400}}}, whole: true},
 		{name: "one missing", in: []in{{c: cut{0, 800}}, {c: cut{1600, 2400}}}, waits: 2},
 		{name: "exact duplicate", in: []in{{c: cut{0, 1200}}, {c: cut{0, 1200}}, {c: cut{1200, 2400}}}, whole: true, drops: map[string]uint64{"DUP_FRAG": 1}},
 		{name: "duplicate of the last", in: []in{{c: cut{1200, 2400}}, {c: cut{1200, 2400}}, {c: cut{0, 1200}}}, whole: true, drops: map[string]uint64{"DUP_FRAG": 1}},
 		{name: "inside another", in: []in{{c: cut{0, 1200}}, {c: cut{400, 800}}, {c: cut{1200, 2400}}}, whole: true, drops: map[string]uint64{"DUP_FRAG": 1}},
+		{name: "inside two that came the other way round", in: []in{{c: cut{800, 1600}}, {c: cut{0, 800}}, {c: cut{400, 1200}}, {c: cut{1600, 2400}}}, overlaps: 1, drops: map[string]uint64{"FRAG_OVERLAP": 3}, waits: 1},
+		{name: "inside one of them", in: []in{{c: cut{800, 1600}}, {c: cut{0, 800}}, {c: cut{80, 800}}, {c: cut{1600, 2400}}}, whole: true, drops: map[string]uint64{"DUP_FRAG": 1}},
 		{name: "inside two that touch", in: []in{{c: cut{0, 800}}, {c: cut{800, 1600}}, {c: cut{400, 1200}}, {c: cut{1600, 2400}}}, whole: true, drops: map[string]uint64{"DUP_FRAG": 1}},
-		{name: "overlap behind", in: []in{{c: cut{0, 1200}}, {c: cut{1192, 2400}}}, drops: map[string]uint64{"FRAG_OVERLAP": 2}},
-		{name: "overlap in front", in: []in{{c: cut{800, 1600}}, {c: cut{0, 808}}}, drops: map[string]uint64{"FRAG_OVERLAP": 2}},
-		{name: "around another", in: []in{{c: cut{800, 1600}}, {c: cut{0, 2400}, change: more}}, drops: map[string]uint64{"FRAG_OVERLAP": 2}},
+		{name: "overlap behind", in: []in{{c: cut{0, 1200}}, {c: cut{1192, 2400}}}, overlaps: 1, drops: map[string]uint64{"FRAG_OVERLAP": 2}},
+		{name: "overlap in front", in: []in{{c: cut{800, 1600}}, {c: cut{0, 808}}}, overlaps: 1, drops: map[string]uint64{"FRAG_OVERLAP": 2}},
+		{name: "around another", in: []in{{c: cut{800, 1600}}, {c: cut{0, 2400}, change: more}}, overlaps: 1, drops: map[string]uint64{"FRAG_OVERLAP": 2}},
 		{name: "teardrop", in: []in{{c: cut{0, 1200}}, {c: cut{24, 28}, change: last}}, drops: map[string]uint64{"FRAG_OVERLAP": 2}},
 		{name: "two ends", in: []in{{c: cut{1600, 2400}}, {c: cut{1600, 2000}, change: last}}, drops: map[string]uint64{"FRAG_OVERLAP": 2}},
 		{name: "beyond the end", in: []in{{c: cut{800, 1600}, change: last}, {c: cut{1600, 2400}, change: more}}, drops: map[string]uint64{"FRAG_OVERLAP": 2}},
-		{name: "after an overlap all starts anew", in: []in{{c: cut{0, 1200}}, {c: cut{1192, 2400}}, {c: cut{0, 1200}}, {c: cut{1200, 2400}}}, whole: true, drops: map[string]uint64{"FRAG_OVERLAP": 2}},
+		{name: "after an overlap all starts anew", in: []in{{c: cut{0, 1200}}, {c: cut{1192, 2400}}, {c: cut{0, 1200}}, {c: cut{1200, 2400}}}, whole: true, overlaps: 1, drops: map[string]uint64{"FRAG_OVERLAP": 2}},
+		{name: "nothing at the end", in: []in{{c: cut{0, 800}}, {c: cut{800, 800}, change: last}}, drops: map[string]uint64{"IP_INHDR": 2}},
+		{name: "DF and MF", in: []in{{c: cut{0, 1200}, change: func(ih *Header) { ih.DF = true }}, {c: cut{1200, 2400}, change: func(ih *Header) { ih.DF = true }}}, whole: true},
 		{name: "no data", in: []in{{c: cut{0, 0}, change: more}}, drops: map[string]uint64{"IP_INHDR": 1}},
 		{name: "7 bytes and more to come", in: []in{{c: cut{0, 7}, change: more}}, drops: map[string]uint64{"IP_INHDR": 1}},
 		{name: "length no multiple of 8, cut down", in: []in{{c: cut{0, 1207}, change: more}, {c: cut{1200, 2400}}}, whole: true},
 		{name: "64 KiB", data: longest, in: []in{{c: cut{0, 65000}}, {c: cut{65000, len(longest)}}}, whole: true},
-		{name: "ping of death", data: longest, in: []in{{c: cut{0, 65000}}, {c: cut{0, 1000}, change: func(ih *Header) { ih.FragmentOffset, ih.MF = 65528, false }}}, drops: map[string]uint64{"FRAG_TOO_FAR": 2}},
+		{name: "ping of death", data: longest, in: []in{{c: cut{0, 65000}}, {c: cut{65000, 65512}, change: more}, {c: cut{0, 16}, change: func(ih *Header) { ih.FragmentOffset, ih.MF = 65512, true }}, {c: cut{0, 1000}, change: func(ih *Header) { ih.FragmentOffset, ih.MF = 65528, false }}}, drops: map[string]uint64{"FRAG_TOO_FAR": 4}},
+		{name: "ping of death, with a hole", data: longest, in: []in{{c: cut{0, 800}}, {c: cut{0, 1000}, change: func(ih *Header) { ih.FragmentOffset, ih.MF = 65528, false }}}, waits: 2},
 		{name: "64 KiB and options", data: longest, in: []in{{c: cut{0, 65000}, change: func(ih *Header) { ih.Options = []byte{1, 1, 1, 1} }}, {c: cut{65000, len(longest)}}}, drops: map[string]uint64{"FRAG_TOO_FAR": 2}},
 		{name: "another protocol", in: []in{{c: cut{0, 1200}}, {c: cut{1200, 2400}, change: func(ih *Header) { ih.Protocol = 201 }}}, waits: 2},
 		{name: "another identification", in: []in{{c: cut{0, 1200}}, {c: cut{1200, 2400}, change: func(ih *Header) { ih.ID = 8 }}}, waits: 2},
@@ -125,10 +134,11 @@ func TestReassemblyTable(t *testing.T) {
 				}
 				h.Input(h.t0, fragmentOf(tc.data, f.c, f.change))
 			}
-			if tc.drops == nil {
-				tc.drops = map[string]uint64{}
+			want := tc.drops
+			if want == nil {
+				want = map[string]uint64{}
 			}
-			require.Equal(t, tc.drops, h.drops.Counts())
+			require.Equal(t, want, h.drops.Counts())
 			if tc.whole {
 				require.Len(t, h.got, 1)
 				require.True(t, bytes.Equal(tc.data, h.got[0].data))
@@ -141,6 +151,13 @@ func TestReassemblyTable(t *testing.T) {
 			}
 			require.Equal(t, tc.waits, waits)
 			require.Equal(t, tc.waits == 0, h.fragments.r.memory == 0)
+			require.Equal(t, tc.overlaps, h.stats.ReasmOverlaps.Load())
+			require.EqualValues(t, len(tc.in), h.stats.ReasmReqds.Load())
+			failed := uint64(0)
+			if tc.drops != nil && tc.drops["DUP_FRAG"] == 0 {
+				failed = 1
+			}
+			require.Equal(t, failed, h.stats.ReasmFails.Load(), "a datagram, not its fragments")
 			require.Empty(t, h.errors)
 		})
 	}
@@ -227,17 +244,69 @@ func TestReassemblyTimeoutGetsShorter(t *testing.T) {
 func TestReassemblyMemory(t *testing.T) {
 	h := newTestHost(t)
 	require.NoError(t, h.SetSysctl("ipfrag_low_thresh", 0))
-	require.NoError(t, h.SetSysctl("ipfrag_high_thresh", 10*832))
+	const each = 832 + datagramCost
+	require.NoError(t, h.SetSysctl("ipfrag_high_thresh", 10*each))
 	data := payload(64)
 	for n := range 50 { // a flood of first fragments
 		h.Input(h.t0, fragmentOf(data, cut{0, 32}, func(ih *Header) { ih.ID = uint16(n) }))
-		require.LessOrEqual(t, h.fragments.r.memory, 10*832)
+		require.LessOrEqual(t, h.fragments.r.memory, 11*each, "as with Linux the one that crosses the limit is in")
 	}
-	require.Equal(t, map[string]uint64{"FRAG_MEMORY": 40}, h.drops.Counts())
-	require.EqualValues(t, 40, h.stats.ReasmFails.Load())
-	require.NoError(t, h.SetSysctl("ipfrag_high_thresh", 11*832))
+	require.Equal(t, map[string]uint64{"FRAG_MEMORY": 39}, h.drops.Counts())
+	require.EqualValues(t, 39, h.stats.ReasmFails.Load())
+	h.Input(h.t0, fragmentOf(data, cut{32, 64}, func(ih *Header) { ih.ID = 3 }))
+	require.Empty(t, h.got, "nor is a datagram completed")
+	require.NoError(t, h.SetSysctl("ipfrag_high_thresh", 11*each))
 	h.Input(h.t0, fragmentOf(data, cut{32, 64}, func(ih *Header) { ih.ID = 3 }))
 	require.Len(t, h.got, 1, "what waits can still be completed")
+	require.NoError(t, h.SetSysctl("ipfrag_high_thresh", 0))
+	h.wantDrop(link.FragMemory, func() { h.Input(h.t0, fragmentOf(data, cut{32, 64}, func(ih *Header) { ih.ID = 4 })) })
+}
+
+func TestReassemblyUnderAFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newTestHost(t)
+		data := payload(2400)
+		heap := func() uint64 {
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return m.HeapAlloc
+		}
+		before := heap()
+		for n := range 20000 {
+			src := netip.AddrFrom4([4]byte{10, 0, 0, byte(n%200) + 20})
+			h.Input(h.t0, fragmentOf(data, cut{0, 1200}, func(ih *Header) { ih.Src, ih.ID = src, uint16(n/200) }))
+			require.LessOrEqual(t, h.fragments.r.memory, 4<<20+2304+datagramCost)
+		}
+		require.Greater(t, h.drops.Count(link.FragMemory), uint64(15000))
+		require.Less(t, heap()-before, uint64(8<<20), "what waits takes no more than it is charged, roughly")
+		whole := func() int {
+			h.clear()
+			h.Input(h.t0, fragmentOf(data, cut{0, 1200}))
+			h.Input(h.t0, fragmentOf(data, cut{1200, 2400}))
+			return len(h.got)
+		}
+		require.Zero(t, whole())
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		require.Equal(t, 1, whole(), "the flood is over")
+		require.Zero(t, h.fragments.r.memory)
+	})
+}
+
+func TestReassemblyTimeoutOfALostInterface(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newTestHost(t)
+		for n, i := range []*Interface{h.t0, h.t1} {
+			h.Input(i, fragmentOf(payload(64), cut{0, 32}, func(ih *Header) { ih.ID, ih.Src, ih.Dst = uint16(n), addr("8.8.8.8"), addr("10.0.1.2") }))
+		}
+		h.RemoveInterface(2)
+		require.NoError(t, h.DeleteAddress(3, prefix("10.0.1.2/24")))
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		require.EqualValues(t, 2, h.drops.Count(link.FragReasmTimeout))
+		require.Empty(t, h.errors, "Linux looks up the route again, and says nothing without one")
+	})
 }
 
 func TestReassemblyMaxDist(t *testing.T) {
@@ -273,20 +342,40 @@ func TestReassemblyAfterClose(t *testing.T) {
 	require.EqualValues(t, 1, h.drops.Count(link.FragMemory))
 }
 
-// model is reassembly without structure: a byte map.
+// model is reassembly as Linux does it, in few words: runs are of pieces that came
+// one after the other.
 type model struct {
-	seen   [MaxPacketLen]bool
+	runs   []cut
 	length int
 	last   bool
+	bytes  int
 }
 
-func (m *model) full(c cut) bool {
-	for k := c.from; k < c.to; k++ {
-		if !m.seen[k] {
-			return false
+func (m *model) add(c cut) link.DropReason {
+	end := -1
+	for k, r := range m.runs {
+		if end < 0 || r.to > m.runs[end].to {
+			end = k
 		}
 	}
-	return true
+	switch {
+	case end >= 0 && c.to > m.runs[end].to && c.from == m.runs[end].to:
+		m.runs[end].to = c.to
+		return link.NotSpecified
+	case end >= 0 && c.to > m.runs[end].to && c.from < m.runs[end].to:
+		return link.FragOverlap
+	}
+	for _, r := range m.runs {
+		switch {
+		case c.to <= r.from || c.from >= r.to:
+		case r.from <= c.from && c.to <= r.to:
+			return link.DupFrag
+		default:
+			return link.FragOverlap
+		}
+	}
+	m.runs = append(m.runs, c)
+	return link.NotSpecified
 }
 
 func FuzzReassembly(f *testing.F) {
@@ -315,31 +404,28 @@ func FuzzReassembly(f *testing.F) {
 				q.Release()
 			}
 			switch {
+			case !more && (c.to < m.length || m.last && c.to != m.length), more && m.last && c.to > m.length:
+				require.Equal(t, link.FragOverlap, res.reason)
+				require.False(t, res.overlap)
+				m = new(model)
+				continue
 			case c.from == c.to:
 				require.Equal(t, link.IPInHdr, res.reason)
 				m = new(model)
 				continue
-			case !more && (c.to < m.length || m.last && c.to != m.length), more && m.last && c.to > m.length:
-				require.Equal(t, link.FragOverlap, res.reason)
+			}
+			reason := m.add(c)
+			require.Equal(t, reason, res.reason)
+			if reason == link.FragOverlap {
+				require.True(t, res.overlap)
 				m = new(model)
 				continue
-			case m.full(c):
-				require.Equal(t, link.DupFrag, res.reason)
-				m.length, m.last = max(m.length, c.to), m.last || !more
-				continue
 			}
-			overlap := false
-			for k := c.from; k < c.to; k++ {
-				overlap = overlap || m.seen[k]
-				m.seen[k] = true
-			}
-			if overlap {
-				require.Equal(t, link.FragOverlap, res.reason)
-				m = new(model)
-				continue
+			if reason == link.NotSpecified {
+				m.bytes += c.to - c.from
 			}
 			m.length, m.last = max(m.length, c.to), m.last || !more
-			if m.last && m.full(cut{0, m.length}) {
+			if m.last && m.bytes == m.length {
 				require.NotNil(t, res.whole)
 				require.True(t, bytes.Equal(data[:m.length], res.whole.Bytes()[HeaderLen:]))
 				res.whole.Release()
