@@ -11,7 +11,8 @@ import (
 )
 
 // forward takes a packet for somebody else on its way (RFC 1812, section 5.2.1).
-func (pr *Protocol) forward(i *Interface, path *Path, h *Header, p *link.Packet) {
+// o is what its options want done, nil for none.
+func (pr *Protocol) forward(i *Interface, path *Path, h *Header, p *link.Packet, o *options) {
 	// RFC 1812 section 5.3.4: what came as link broadcast is not forwarded.
 	if p.Type != link.Host {
 		pr.drop(p, link.UnicastInL2Multicast)
@@ -22,25 +23,29 @@ func (pr *Protocol) forward(i *Interface, path *Path, h *Header, p *link.Packet)
 		pr.ReportError(p, ErrorMessage{Type: TypeTimeExceeded, Code: CodeTTLExceeded, Reason: link.IPTTLExpired})
 		return
 	}
+	if o != nil && o.hop.IsValid() && o.strict && path.Gateway.IsValid() {
+		pr.ReportError(p, ErrorMessage{Type: TypeUnreachable, Code: CodeSourceRouteFailed, Reason: link.IPOptions})
+		return
+	}
 	pr.stats.ForwDatagrams.Add(1)
 	if h.DF && p.SegmentLen() > path.MTU {
 		pr.stats.FragFails.Add(1)
 		pr.ReportError(p, ErrorMessage{Type: TypeUnreachable, Code: CodeFragNeeded, Info: uint32(path.MTU), Reason: link.IPFragNeeded})
 		return
 	}
-	if path.redirect && i.conf.Or(devconf.SendRedirects) {
-		// RFC 1812 section 5.2.7.2: the packet goes on all the same. The
-		// error quotes it as it was received.
+	decrementTTL(p.Bytes())
+	if path.redirect && (o == nil || o.sourceRoute == 0) && i.conf.Or(devconf.SendRedirects) {
+		// RFC 1812 section 5.2.7.2: the packet goes on all the same. As with
+		// Linux, the error quotes it as it goes on.
 		gateway := path.NextHop(h.Dst)
 		if pr.redirects.allow(h.Src, pr.config.Clock.Now()) {
 			g := gateway.As4()
 			pr.report(p, ErrorMessage{Type: TypeRedirect, Code: CodeRedirectHost, Info: binary.BigEndian.Uint32(g[:])})
 		}
 	}
-	if len(h.Options) > 0 {
-		pr.recordRoute(p.Bytes()[:h.Len()], pr.selectSource(path.Interface, path.NextHop(h.Dst), ScopeUniverse))
+	if o != nil {
+		pr.forwardOptions(path, h, p, o)
 	}
-	decrementTTL(p.Bytes())
 	p.Confirm = false
 	pr.transmit(path, h.Dst, p)
 }

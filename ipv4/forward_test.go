@@ -72,7 +72,7 @@ func TestForwardRedirects(t *testing.T) {
 		}
 		require.Equal(t, 1, send("10.0.0.9", "192.168.77.1"))
 		require.Equal(t, ErrorMessage{Type: TypeRedirect, Code: 1, Info: 0x0a000001}, h.errors[0])
-		require.Equal(t, byte(64), h.about[0][8], "quoted as received")
+		require.Equal(t, byte(63), h.about[0][8], "quoted as it goes on")
 		require.Equal(t, addr("10.0.0.1"), h.sent[0].nextHop)
 		require.EqualValues(t, 63, h.sent[0].h.TTL)
 

@@ -1,6 +1,7 @@
 package ipv4
 
 import (
+	"bytes"
 	"errors"
 	"net/netip"
 	"syscall"
@@ -81,6 +82,7 @@ func newTestHost(t testing.TB) *testHost {
 	h.t1 = add(InterfaceConfig{Index: 3, Name: "t1", MTU: 1500, Neighbours: out(3)}, "10.0.1.2/24")
 	h.Handle(testProtocol, Handler{Input: func(ih Header, p *link.Packet) {
 		require.NotNil(t, p.NetworkHeader())
+		ih.Options = bytes.Clone(ih.Options)
 		h.got = append(h.got, gotPacket{ih, append([]byte(nil), p.Bytes()...), p.In})
 		p.Release()
 	}})

@@ -10,11 +10,11 @@ import (
 // Input takes a packet that i received, its front at the IPv4 header, its back
 // at the end of the frame. It is delivered here, forwarded, or dropped.
 func (pr *Protocol) Input(i *Interface, p *link.Packet) {
-	pr.stats.InReceives.Add(1)
 	if p.Type == link.OtherHost {
 		pr.drop(p, link.OtherHostFrame)
 		return
 	}
+	pr.stats.InReceives.Add(1)
 	if !i.Up() {
 		pr.drop(p, link.DevReady)
 		return
@@ -33,12 +33,15 @@ func (pr *Protocol) Input(i *Interface, p *link.Packet) {
 		pr.refuse(p, reason, errno)
 		return
 	}
-	if len(h.Options) > 0 && !pr.inputOptions(&h, p, &path) {
-		return
+	var o *options
+	if len(h.Options) > 0 {
+		if o = pr.inputOptions(i, &h, p, &path); o == nil {
+			return
+		}
 	}
 	switch path.Type {
 	case Unicast:
-		pr.forward(i, &path, &h, p)
+		pr.forward(i, &path, &h, p, o)
 		return
 	case Multicast:
 		pr.stats.InMcastPkts.Add(1)
@@ -63,9 +66,6 @@ func (pr *Protocol) validate(h *Header, p *link.Packet) link.DropReason {
 	b := p.Bytes()
 	err := h.parse(b)
 	switch {
-	case err == ErrTruncated:
-		pr.stats.InHdrErrors.Add(1)
-		return link.PktTooSmall
 	case err != nil && err != ErrTotalLen:
 		pr.stats.InHdrErrors.Add(1)
 		return link.IPInHdr

@@ -21,7 +21,10 @@ type Send struct {
 	Interface int    // index of the interface to leave by, 0 for the route's
 	NoLoop    bool   // this host gets no copy of what is sent to a multicast group that it is a member of
 	HostOnly  bool   // with TTL 0: of what is sent to a group, that copy is all there is (RFC 1112, section 6.1)
-	Options   []byte // IP options, at most 40 bytes; record route and timestamp get our entry
+	// Options are IP options, at most 40 bytes, in the form of IP_OPTIONS: record
+	// route and timestamp get our entry, a source route names the first hop and
+	// those after it, but not Dst. CheckOptions tells whether they are good.
+	Options []byte
 }
 
 // Output takes p, a transport's segment complete with its checksum, to s.Dst; the
@@ -30,7 +33,7 @@ type Send struct {
 // that waits for its neighbour counts as sent.
 func (pr *Protocol) Output(p *link.Packet, s Send) error {
 	var path Path
-	if errno := pr.outputPath(&path, s.Dst, s.Src, s.Interface); errno != 0 {
+	if errno := pr.outputPath(&path, FirstHop(s.Options, s.Dst), s.Src, s.Interface); errno != 0 {
 		pr.stats.OutNoRoutes.Add(1)
 		pr.drop(p, link.IPOutNoRoutes)
 		return fmt.Errorf("ipv4: no path to %v: %w", s.Dst, errno)
@@ -38,7 +41,8 @@ func (pr *Protocol) Output(p *link.Packet, s Send) error {
 	return pr.outputBy(&path, p, &s)
 }
 
-// OutputBy is Output by a path that OutputPath has just returned for s.Dst: for
+// OutputBy is Output by a path that OutputPath has just returned for s.Dst, or for
+// FirstHop with options: for
 // transports, which need the source before they can compute a checksum.
 func (pr *Protocol) OutputBy(path Path, p *link.Packet, s Send) error {
 	return pr.outputBy(&path, p, &s)
@@ -64,7 +68,6 @@ func (pr *Protocol) outputBy(path *Path, p *link.Packet, s *Send) error {
 	}
 	if h.DF && longest > path.MTU {
 		if !s.Want {
-			pr.stats.FragFails.Add(1)
 			pr.drop(p, link.IPFragNeeded)
 			return fmt.Errorf("ipv4: packet of %d bytes to %v, the path carries %d: %w", longest, s.Dst, path.MTU, syscall.EMSGSIZE)
 		}
@@ -81,7 +84,10 @@ func (pr *Protocol) outputBy(path *Path, p *link.Packet, s *Send) error {
 	}
 	h.Put(p.Push(n))
 	if len(h.Options) > 0 {
-		pr.recordRoute(p.Bytes()[:n], h.Src)
+		if err := pr.outputOptions(p.Bytes()[:n], path, &h); err != nil {
+			pr.drop(p, link.IPOptions)
+			return err
+		}
 	}
 	p.SetNetworkHeader()
 	p.EtherType, p.Type, p.In = link.IPv4, link.Host, 0

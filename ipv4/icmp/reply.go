@@ -53,7 +53,7 @@ func (pr *Protocol) reply(ih ipv4.Header, t uint8, p *link.Packet) {
 	}
 	s := ipv4.Send{Src: ih.Dst, Dst: ih.Src, Protocol: ipv4.ProtocolICMP, TOS: ih.TOS}
 	if len(ih.Options) > 0 {
-		s.Options = ipv4.EchoOptions(nil, ih.Options)
+		s.Options = ipv4.EchoOptions(nil, &ih)
 	}
 	p.Confirm = false
 	pr.output(p, t, s)

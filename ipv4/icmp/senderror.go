@@ -27,7 +27,8 @@ func (pr *Protocol) sendError(p *link.Packet, m ipv4.ErrorMessage) {
 	if limited && (in == nil || !in.Loopback()) && !pr.allowGlobal() {
 		return
 	}
-	path, err := pr.ip.OutputPath(h.Src, pr.errorSource(p, h), 0)
+	options := ipv4.EchoOptions(nil, &h)
+	path, err := pr.ip.OutputPath(ipv4.FirstHop(options, h.Src), pr.errorSource(p, h), 0)
 	if err != nil {
 		pr.stats.OutErrors.Add(1)
 		return
@@ -35,7 +36,6 @@ func (pr *Protocol) sendError(p *link.Packet, m ipv4.ErrorMessage) {
 	if limited && !path.Interface.Loopback() && !pr.allowHost(h.Src) {
 		return
 	}
-	options := ipv4.EchoOptions(nil, h.Options)
 	room := min(path.MTU, maxErrorLen) - ipv4.HeaderLen - (len(options)+3)&^3 - HeaderLen
 	quote = quote[:min(len(quote), h.TotalLen, room)]
 	q := link.NewPacket(HeaderLen + len(quote))
