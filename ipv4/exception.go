@@ -115,7 +115,7 @@ func (x *exceptions) clear() {
 // (RFC 5927, section 7).
 func (pr *Protocol) UpdatePathMTU(dst netip.Addr, mtu int) {
 	var path Path
-	errno := pr.outputPath(&path, dst, netip.Addr{}, 0)
+	errno := pr.outputPath(&path, &key{dst: dst}, netip.Addr{})
 	if errno != 0 || path.Type != Unicast || mtu >= path.MTU {
 		return
 	}
@@ -152,7 +152,7 @@ func (pr *Protocol) Redirect(index int, from, dst, gateway netip.Addr) bool {
 		return false
 	}
 	var path Path
-	errno := pr.outputPath(&path, dst, netip.Addr{}, 0)
+	errno := pr.outputPath(&path, &key{dst: dst}, netip.Addr{})
 	// The gateway in use is the only one to be listened to.
 	if errno != 0 || path.Type != Unicast || path.Interface != i || path.NextHop(dst) != from {
 		return false
@@ -167,7 +167,7 @@ func (pr *Protocol) Redirect(index int, from, dst, gateway netip.Addr) bool {
 func (f *fib) isGateway(a netip.Addr, i *Interface) bool {
 	for _, routes := range f.main.All4() {
 		for _, r := range routes {
-			if r.iface == i && r.Gateway == a {
+			if r.hops == nil && r.iface == i && r.Gateway == a || slices.ContainsFunc(r.hops, func(h *hop) bool { return h.iface == i && h.gateway == a }) {
 				return true
 			}
 		}

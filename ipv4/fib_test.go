@@ -45,7 +45,7 @@ func TestFIBIsNaiveLookup(t *testing.T) {
 		if len(all) > 0 && r.IntN(3) == 0 {
 			k := r.IntN(len(all))
 			gone := all[k]
-			f = f.withoutFirst(gone.Dst, gone.Table, func(o *route) bool { return o == gone })
+			f = f.withoutRoute(gone)
 			all = slices.Delete(all, k, k+1)
 		} else {
 			i := ifaces[r.IntN(3)]
@@ -57,7 +57,7 @@ func TestFIBIsNaiveLookup(t *testing.T) {
 		for range 5 {
 			dst, oif := random(), r.IntN(4)
 			want := naiveLookup(all, dst, oif)
-			have, bits, errno := f.lookup(dst, oif, ScopeUniverse)
+			have, bits, errno := f.lookup(&key{dst: dst, oif: oif})
 			if want != have {
 				t.Fatalf("after %d changes, %v by %d: have %+v, want %+v", n, dst, oif, have, want)
 			}
@@ -109,14 +109,14 @@ func BenchmarkLookup(b *testing.B) {
 	b.Run("output", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			h.outputPath(&path, dst, netip.Addr{}, 0)
+			h.outputPath(&path, &key{dst: dst}, netip.Addr{})
 		}
 	})
 	b.Run("input", func(b *testing.B) {
 		b.ReportAllocs()
 		local := addr("10.0.0.2")
 		for b.Loop() {
-			h.inputPath(&path, h.t0, local, src, 0)
+			h.inputPath(&path, h.t0, &key{dst: local}, src)
 		}
 	})
 }

@@ -28,7 +28,8 @@ func (pr *Protocol) Input(i *Interface, p *link.Packet) {
 		return
 	}
 	var path Path
-	reason, errno := pr.inputPath(&path, i, h.Dst, h.Src, h.Protocol)
+	k := key{dst: h.Dst, tos: h.TOS, protocol: h.Protocol, packet: p, header: &h}
+	reason, errno := pr.inputPath(&path, i, &k, h.Src)
 	if reason != link.NotSpecified {
 		pr.refuse(p, reason, errno)
 		return

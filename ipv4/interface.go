@@ -110,6 +110,7 @@ func (pr *Protocol) AddInterface(c InterfaceConfig) (*Interface, error) {
 		set.loopback = i
 	}
 	pr.interfaces.Store(set)
+	pr.linkEvent(i, LinkChanged)
 	return i, nil
 }
 
@@ -132,8 +133,14 @@ func (pr *Protocol) removeInterface(index int) *Interface {
 	}
 	i.up.Store(false)
 	gone := *i.addrs.Swap(new([]Address))
-	f := pr.fib.Load().without(func(r *route) bool { return r.iface == i })
-	pr.setRoutesLocked(f.withoutSources(gone))
+	c := pr.changeLocked()
+	for n := len(gone) - 1; n >= 0; n-- {
+		c.note(Event{Kind: AddressDeleted, Interface: index, Name: i.Name(), Address: gone[n]})
+	}
+	c.f = c.f.without(func(r *route) bool { return r.uses(i) })
+	c.dropSources(gone...)
+	c.note(Event{Kind: LinkDeleted, Interface: index, Name: i.Name()})
+	c.commit()
 	set := &interfaces{list: slices.DeleteFunc(slices.Clone(old.list), func(x *Interface) bool { return x == i }), loopback: old.loopback}
 	if set.loopback == i {
 		set.loopback = nil
@@ -167,23 +174,26 @@ func (pr *Protocol) setUp(index int, up bool) *Interface {
 	if i == nil || i.up.Swap(up) == up {
 		return nil
 	}
-	f := pr.fib.Load()
-	if !up {
-		pr.setRoutesLocked(f.without(func(r *route) bool { return r.iface == i && r.nextHopScope != ScopeNowhere }))
-		return i
+	c := pr.changeLocked()
+	if up {
+		c.note(Event{Kind: LinkChanged, Interface: index, Name: i.Name()})
+		for _, a := range i.Addresses() {
+			c.addRoutes(i, i.Addresses(), a)
+		}
+		c.revive(i)
+	} else {
+		c.down(i, false)
+		c.note(Event{Kind: LinkChanged, Interface: index, Name: i.Name()})
 	}
-	for r := range addressRoutes(i, i.Addresses(), true) {
-		f = f.withKernel(r, i)
-	}
-	pr.setRoutesLocked(f)
+	c.commit()
 	return i
 }
 
 // SetCarrier says whether the interface's link works. Routes stay, but
 // ignore_routes_with_linkdown passes over them.
 func (pr *Protocol) SetCarrier(index int, on bool) {
-	if i := pr.Interface(index); i != nil {
-		i.carrier.Store(on)
+	if i := pr.Interface(index); i != nil && i.carrier.Swap(on) != on {
+		pr.linkEvent(i, LinkChanged)
 	}
 }
 
@@ -197,6 +207,8 @@ func (pr *Protocol) SetMTU(index, mtu int) error {
 	if mtu < MinMTU {
 		return fmt.Errorf("ipv4: MTU %d on %s, want %d or more: %w", mtu, i.Name(), MinMTU, syscall.EINVAL)
 	}
-	i.mtu.Store(int32(min(mtu, MaxPacketLen)))
+	if new := int32(min(mtu, MaxPacketLen)); i.mtu.Swap(new) != new {
+		pr.linkEvent(i, LinkChanged)
+	}
 	return nil
 }

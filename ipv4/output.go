@@ -33,7 +33,8 @@ type Send struct {
 // that waits for its neighbour counts as sent.
 func (pr *Protocol) Output(p *link.Packet, s Send) error {
 	var path Path
-	if errno := pr.outputPath(&path, FirstHop(s.Options, s.Dst), s.Src, s.Interface); errno != 0 {
+	k := key{dst: FirstHop(s.Options, s.Dst), oif: s.Interface, tos: s.TOS, protocol: s.Protocol, packet: p}
+	if errno := pr.outputPath(&path, &k, s.Src); errno != 0 {
 		pr.stats.OutNoRoutes.Add(1)
 		pr.drop(p, link.IPOutNoRoutes)
 		return fmt.Errorf("ipv4: no path to %v: %w", s.Dst, errno)
@@ -77,7 +78,9 @@ func (pr *Protocol) outputBy(path *Path, p *link.Packet, s *Send) error {
 		h.ID = pr.idents.choose(h.Src, h.Dst, h.Protocol, segments)
 	}
 	if h.TTL == 0 && !s.HostOnly {
-		h.TTL = uint8(pr.sysctls.defaultTTL.Load())
+		if h.TTL = uint8(path.Metric(MetricHopLimit)); h.TTL == 0 {
+			h.TTL = uint8(pr.sysctls.defaultTTL.Load())
+		}
 		if path.Type == Multicast {
 			h.TTL = 1 // RFC 1112, section 6.1
 		}

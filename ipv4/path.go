@@ -30,6 +30,8 @@ type Path struct {
 	locked bool
 	// member says that we belong to the multicast group.
 	member bool
+	// metrics are the route's, nil when it has none.
+	metrics *Metrics
 }
 
 // NextHop returns the address to resolve for a packet to dst.
@@ -56,15 +58,24 @@ func (pr *Protocol) AddrTypeOn(index int, a netip.Addr) RouteType {
 // route, that of the route (EHOSTUNREACH, EACCES, EINVAL), EINVAL for a source
 // that is not ours or addresses that cannot be, ENODEV.
 func (pr *Protocol) OutputPath(dst, src netip.Addr, oif int) (Path, error) {
+	return pr.OutputFlow(dst, src, oif, Flow{})
+}
+
+// OutputFlow is OutputPath for a packet of which more is known than addresses:
+// routes may be limited to a TOS, and a multipath route gives each flow one of its
+// next hops.
+func (pr *Protocol) OutputFlow(dst, src netip.Addr, oif int, fl Flow) (Path, error) {
 	var path Path
-	if errno := pr.outputPath(&path, dst, src, oif); errno != 0 {
+	k := fl.key(dst, oif)
+	if errno := pr.outputPath(&path, &k, src); errno != 0 {
 		return Path{}, fmt.Errorf("ipv4: no path to %v: %w", dst, errno)
 	}
 	return path, nil
 }
 
-// outputPath is OutputPath into path, which is rubbish after an error.
-func (pr *Protocol) outputPath(path *Path, dst, src netip.Addr, oif int) syscall.Errno {
+// outputPath is OutputFlow into path, which is rubbish after an error.
+func (pr *Protocol) outputPath(path *Path, k *key, src netip.Addr) syscall.Errno {
+	dst, oif := k.dst, k.oif
 	f, set := pr.fib.Load(), pr.interfaces.Load()
 	if !dst.Is4() || src.IsValid() && !src.Is4() {
 		return syscall.EINVAL
@@ -76,7 +87,7 @@ func (pr *Protocol) outputPath(path *Path, dst, src netip.Addr, oif int) syscall
 		if src.IsMulticast() || isLimitedBroadcast(src) {
 			return syscall.EINVAL
 		}
-		own, _ := f.findLocal(src, 0, ScopeUniverse)
+		own, _ := f.findLocal(&key{dst: src})
 		if own == nil || own.Type != Local {
 			return syscall.EINVAL
 		}
@@ -107,7 +118,8 @@ func (pr *Protocol) outputPath(path *Path, dst, src netip.Addr, oif int) syscall
 			dst = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 		}
 	}
-	r, bits, errno := f.lookup(dst, oif, ScopeUniverse)
+	k.dst = dst
+	r, bits, errno := f.lookup(k)
 	if errno != 0 {
 		if out != nil {
 			// Linux: with an interface given the tables must be wrong, and
@@ -129,10 +141,21 @@ func (pr *Protocol) outputPath(path *Path, dst, src netip.Addr, oif int) syscall
 		*path = Path{Type: Local, Interface: set.loopback, Src: src, MTU: set.loopback.MTU()}
 		return 0
 	}
-	if !src.IsValid() {
-		src = pr.routeSource(r)
+	i, gateway := r.iface, r.gateway()
+	if r.hops != nil {
+		h := pr.selectHop(r, k, src)
+		i, gateway = h.iface, h.next()
 	}
-	*path = Path{Type: r.Type, Interface: r.iface, Gateway: r.gateway(), Src: src, MTU: r.mtu()}
+	if !src.IsValid() {
+		if src = r.Src; !src.IsValid() {
+			src = pr.selectSource(i, gateway, r.Scope)
+		}
+	}
+	*path = Path{Type: r.Type, Interface: i, Gateway: gateway, Src: src, MTU: r.mtu(i)}
+	if r.metrics != nil {
+		path.metrics = r.metrics
+		path.locked = r.metrics.Locked&(1<<MetricMTU) != 0
+	}
 	switch {
 	case isLimitedBroadcast(dst) || r.Type == Broadcast:
 		path.Type, path.Gateway = Broadcast, netip.Addr{}
@@ -143,7 +166,7 @@ func (pr *Protocol) outputPath(path *Path, dst, src netip.Addr, oif int) syscall
 		if bits < 4 {
 			path.Gateway = netip.Addr{}
 		}
-		path.member = r.iface.receives(dst, src, 0)
+		path.member = i.receives(dst, src, 0)
 	default:
 		pr.exceptions.apply(dst, pr.config.Clock, path)
 	}
@@ -186,15 +209,38 @@ func (pr *Protocol) InputPath(dst, src netip.Addr, iif int) (path Path, reason l
 	if i == nil {
 		return Path{}, link.DevReady, false
 	}
-	reason, _ = pr.inputPath(&path, i, dst, src, 0)
+	reason, _ = pr.inputPath(&path, i, &key{dst: dst}, src)
 	return path, reason, reason == link.NotSpecified
+}
+
+// InputFlow is InputPath for a packet of which more is known than addresses. The
+// error is what Linux answers when asked for such a route: that of the route,
+// EHOSTUNREACH where nothing is forwarded, EINVAL for addresses that cannot be,
+// ENODEV.
+func (pr *Protocol) InputFlow(dst, src netip.Addr, iif int, fl Flow) (Path, error) {
+	i := pr.Interface(iif)
+	if i == nil {
+		return Path{}, fmt.Errorf("ipv4: no interface %d: %w", iif, syscall.ENODEV)
+	}
+	var path Path
+	k := fl.key(dst, 0)
+	reason, errno := pr.inputPath(&path, i, &k, src)
+	switch {
+	case reason == link.NotSpecified:
+		return path, nil
+	case reason != link.IPInNoRoutes:
+		errno = syscall.EINVAL
+	case errno == 0:
+		errno = syscall.EHOSTUNREACH
+	}
+	return Path{}, fmt.Errorf("ipv4: no path from %v by %s to %v: %w", src, i.Name(), dst, errno)
 }
 
 // inputPath fills in path for a packet that goes somewhere. It also returns the
 // errno of the route lookup, for the sender to be told; it is 0 when the packet
 // goes somewhere, and when nobody must be told.
-func (pr *Protocol) inputPath(path *Path, i *Interface, dst, src netip.Addr, protocol uint8) (link.DropReason, syscall.Errno) {
-	f := pr.fib.Load()
+func (pr *Protocol) inputPath(path *Path, i *Interface, k *key, src netip.Addr) (link.DropReason, syscall.Errno) {
+	f, dst := pr.fib.Load(), k.dst
 	if i.Loopback() {
 		// What comes back by the loopback interface left this host routed and
 		// checked; Linux does not look at it again either.
@@ -205,14 +251,14 @@ func (pr *Protocol) inputPath(path *Path, i *Interface, dst, src netip.Addr, pro
 	if !ordinary(dst) || !ordinary(src) {
 		var reason link.DropReason
 		var done bool
-		if broadcast, reason, done = pr.specialPath(path, f, i, dst, src, protocol); done {
+		if broadcast, reason, done = pr.specialPath(path, f, i, dst, src, k.protocol); done {
 			return reason, 0
 		}
 	}
 	var r *route
 	if !broadcast {
 		var errno syscall.Errno
-		r, _, errno = f.lookup(dst, 0, ScopeUniverse)
+		r, _, errno = f.lookup(k)
 		if errno != 0 {
 			if !i.forwards() {
 				errno = 0
@@ -241,14 +287,19 @@ func (pr *Protocol) inputPath(path *Path, i *Interface, dst, src netip.Addr, pro
 	case r.Type != Unicast && r.Type != Broadcast:
 		return link.IPInvalidDest, 0
 	}
-	direct, reason := pr.validateSource(f, i, r.iface, src)
+	out, gateway := r.iface, r.gateway()
+	if r.hops != nil {
+		h := pr.selectHop(r, k, src)
+		out, gateway = h.iface, h.next()
+	}
+	direct, reason := pr.validateSource(f, i, out, src)
 	if reason != link.NotSpecified {
 		return reason, 0
 	}
-	*path = Path{Type: Unicast, Interface: r.iface, Gateway: r.gateway(), MTU: r.mtu()}
+	*path = Path{Type: Unicast, Interface: out, Gateway: gateway, MTU: r.mtu(out)}
 	// RFC 1812 section 5.2.7.2: the sender is a neighbour on the link that the
 	// next hop is on.
-	if direct && r.iface == i {
+	if direct && out == i {
 		path.redirect = i.conf.Or(devconf.SharedMedia) || shareSubnet(i, src, path.NextHop(dst))
 	}
 	return link.NotSpecified, 0
@@ -322,7 +373,7 @@ func (pr *Protocol) validateSource(f *fib, i, out *Interface, src netip.Addr) (d
 		}
 		return false, link.NotSpecified
 	}
-	r, _, errno := f.lookup(src, 0, ScopeUniverse)
+	r, _, errno := f.lookup(&key{dst: src})
 	if errno != 0 {
 		return none()
 	}
@@ -332,7 +383,7 @@ func (pr *Protocol) validateSource(f *fib, i, out *Interface, src netip.Addr) (d
 		}
 		return false, link.IPInvalidSource
 	}
-	if r.iface == i {
+	if r.uses(i) {
 		return r.nextHopScope >= ScopeHost, link.NotSpecified
 	}
 	if len(i.Addresses()) == 0 {
@@ -341,7 +392,7 @@ func (pr *Protocol) validateSource(f *fib, i, out *Interface, src netip.Addr) (d
 	if strict == 1 {
 		return false, link.IPRPFilter
 	}
-	r, _, errno = f.lookup(src, i.Index(), ScopeUniverse)
+	r, _, errno = f.lookup(&key{dst: src, oif: i.Index()})
 	return errno == 0 && r.Type == Unicast && r.nextHopScope >= ScopeHost, link.NotSpecified
 }
 
@@ -349,7 +400,7 @@ func (pr *Protocol) validateSource(f *fib, i, out *Interface, src netip.Addr) (d
 // inet_addr_onlink).
 func shareSubnet(i *Interface, a, b netip.Addr) bool {
 	for _, ad := range i.Addresses() {
-		if ad.Prefix.Contains(a) && ad.Prefix.Contains(b) {
+		if ad.holds(a) && ad.holds(b) {
 			return true
 		}
 	}

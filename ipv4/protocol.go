@@ -2,6 +2,7 @@ package ipv4
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -19,6 +20,10 @@ type Config struct {
 	// Conf holds net.ipv4.conf; nil: one of its own. Interfaces are added to and
 	// removed from it under their indices.
 	Conf *devconf.Table
+	// NextHopValid reports whether packets to a gateway on an interface would get
+	// there as far as its neighbours know, or there is nothing known: multipath
+	// routes ask it with fib_multipath_use_neigh. Nil: all would.
+	NextHopValid func(index int, gateway netip.Addr) bool
 }
 
 // Protocol is the Internet Protocol of one host. Its methods may be called
@@ -38,8 +43,13 @@ type Protocol struct {
 	idents     idents
 	fragments  fragments
 	redirects  redirects
+	hashSeed   uint64 // of flowHash
 
-	mu sync.Mutex // held by who changes interfaces or fib
+	subscriptions subscriptions
+
+	mu        sync.Mutex  // held by who changes interfaces or fib
+	lifetimes clock.Timer // of addresses; guarded by mu
+	closed    bool        // guarded by mu
 }
 
 // New returns a Protocol without interfaces.
@@ -53,7 +63,7 @@ func New(c Config) *Protocol {
 	if c.Conf == nil {
 		c.Conf = devconf.New()
 	}
-	pr := &Protocol{config: c}
+	pr := &Protocol{config: c, hashSeed: c.Rand.Uint64()}
 	pr.sysctls.reset()
 	pr.interfaces.Store(new(interfaces))
 	pr.fib.Store(newFIB())
@@ -66,6 +76,12 @@ func New(c Config) *Protocol {
 // still come; fragments among them are dropped.
 func (pr *Protocol) Close() {
 	pr.fragments.close()
+	pr.mu.Lock()
+	defer pr.mu.Unlock()
+	pr.closed = true
+	if pr.lifetimes != nil {
+		pr.lifetimes.Stop()
+	}
 	pr.idents.close()
 }
 

@@ -3,6 +3,7 @@ package ipv4
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -20,33 +21,39 @@ const (
 	Blackhole   RouteType = 6 // dropped silently; EINVAL to local senders
 	Unreachable RouteType = 7 // host unreachable; EHOSTUNREACH
 	Prohibit    RouteType = 8 // communication administratively prohibited; EACCES
+	Throw       RouteType = 9 // the next table decides
 )
+
+// routeTypes are iproute2's words for the types.
+var routeTypes = map[RouteType]string{
+	Unicast: "unicast", Local: "local", Broadcast: "broadcast", Multicast: "multicast", Blackhole: "blackhole",
+	Unreachable: "unreachable", Prohibit: "prohibit", Throw: "throw",
+}
 
 // String returns iproute2's word for the type.
 func (t RouteType) String() string {
-	switch t {
-	case Unicast:
-		return "unicast"
-	case Local:
-		return "local"
-	case Broadcast:
-		return "broadcast"
-	case Multicast:
-		return "multicast"
-	case Blackhole:
-		return "blackhole"
-	case Unreachable:
-		return "unreachable"
-	case Prohibit:
-		return "prohibit"
+	if s := routeTypes[t]; s != "" {
+		return s
 	}
 	return strconv.Itoa(int(t))
 }
 
-// Routing tables, Linux's RT_TABLE_*. TableLocal is looked up first.
+// ParseRouteType returns the type that iproute2 calls name.
+func ParseRouteType(name string) (RouteType, bool) {
+	for t, s := range routeTypes {
+		if s == name {
+			return t, true
+		}
+	}
+	return 0, false
+}
+
+// Routing tables, Linux's RT_TABLE_*. TableLocal is looked up first, then
+// TableMain, then TableDefault; others are kept, but not looked up.
 const (
-	TableMain  = 254
-	TableLocal = 255
+	TableDefault = 253
+	TableMain    = 254
+	TableLocal   = 255
 )
 
 // Origins of routes, Linux's RTPROT_*.
@@ -58,10 +65,26 @@ const (
 
 // Route is an entry of the routing table.
 type Route struct {
-	// Dst is the destination; 0.0.0.0/0 (or the zero value) is the default.
-	Dst netip.Prefix
 	// Type is what happens; zero is Unicast.
 	Type RouteType
+	// Scope is the distance of the destination. When it is ScopeUniverse,
+	// AddRoute sets ScopeHost for local routes, and ScopeLink for broadcast
+	// routes and unicast ones without gateway, as iproute2 does.
+	Scope Scope
+	// Exact takes Scope as it is.
+	Exact bool
+	// TOS limits the route to packets with that TOS (DSCP); 0 is any.
+	TOS uint8
+	// Protocol is the origin, one of the Origin constants.
+	Protocol uint8
+	// Table is where the route is; zero lets AddRoute choose by Type.
+	Table uint8
+	// OnLink says that Gateway is on the link though no route says so.
+	OnLink bool
+	// Metric orders routes with the same destination, smallest first.
+	Metric uint32
+	// Dst is the destination; 0.0.0.0/0 (or the zero value) is the default.
+	Dst netip.Prefix
 	// Gateway is the next hop; not valid for destinations on the link.
 	Gateway netip.Addr
 	// Interface is the index of the interface to leave by. Zero lets AddRoute
@@ -69,20 +92,41 @@ type Route struct {
 	Interface int
 	// Src is the preferred source address; not valid for none.
 	Src netip.Addr
-	// Metric orders routes with the same destination, smallest first.
-	Metric uint32
-	// Scope is the distance of the destination. When it is ScopeUniverse,
-	// AddRoute sets ScopeHost for local routes, and ScopeLink for broadcast
-	// routes and unicast ones without gateway, as iproute2 does.
-	Scope Scope
-	// Protocol is the origin, one of the Origin constants.
-	Protocol uint8
-	// MTU limits packets by this route, 0 for the interface's MTU.
-	MTU int
-	// Table is where the route is; zero lets AddRoute choose by Type.
-	Table uint8
-	// OnLink says that Gateway is on the link though no route says so.
-	OnLink bool
+	// MTU limits packets by this route, 0 for the interface's MTU. It is the
+	// same as Metrics.Values[MetricMTU].
+	MTU     int
+	Metrics Metrics
+	// NextHops are those of a multipath route, instead of Gateway, Interface and
+	// OnLink. Each flow takes one of them.
+	NextHops []NextHopOf
+	// Dead and LinkDown tell of the next hop, in what Routes returns: that its
+	// interface went down, or has no carrier.
+	Dead, LinkDown bool
+}
+
+// NextHopOf is one of the next hops of a multipath route.
+type NextHopOf struct {
+	Gateway   netip.Addr // not valid: on the link
+	Interface int
+	Weight    int // the share of flows that it gets, 1 to 256; 0 is 1
+	OnLink    bool
+	// Dead and LinkDown are as in Route.
+	Dead, LinkDown bool
+}
+
+// Equal reports whether two routes are the same in every field.
+func (r Route) Equal(o Route) bool {
+	return r.Dst == o.Dst && r.Type == o.Type && r.TOS == o.TOS && r.Metric == o.Metric && r.Table == o.Table && r.sameInfo(&o)
+}
+
+// sameInfo compares what Linux has in a fib_info.
+func (r *Route) sameInfo(o *Route) bool {
+	return r.Gateway == o.Gateway && r.Interface == o.Interface && r.Src == o.Src && r.Metric == o.Metric && r.Scope == o.Scope &&
+		r.Protocol == o.Protocol && r.Metrics == o.Metrics && r.OnLink == o.OnLink && slices.EqualFunc(r.NextHops, o.NextHops, sameHop)
+}
+
+func sameHop(a, b NextHopOf) bool {
+	return a.Gateway == b.Gateway && a.Interface == b.Interface && a.Weight == b.Weight && a.OnLink == b.OnLink
 }
 
 // errno is what Linux's fib_props says: the result of a lookup that ends at a
@@ -95,17 +139,26 @@ func (t RouteType) errno() syscall.Errno {
 		return syscall.EHOSTUNREACH
 	case Prohibit:
 		return syscall.EACCES
+	case Throw:
+		return syscall.EAGAIN
 	}
 	return 0
 }
 
-// route is a Route with what AddRoute found out about it. It never changes.
+// route is a Route with what AddRoute found out about it. It never changes, but
+// for the state of its hops. What a lookup reads stands together.
 type route struct {
+	iface        *Interface // nil for routes without next hop
+	hops         []*hop     // of a multipath route, the first of which is the one above
+	metrics      *Metrics   // nil when there are none but the MTU
+	nextHopScope Scope      // Linux's nh_scope: ScopeLink for a gateway, ScopeHost for destinations on the link, ScopeNowhere for local ones
+	plain        bool       // there is one next hop, and no TOS to be looked at
 	Route
-	iface *Interface // nil for routes without next hop
-	// nextHopScope is Linux's nh_scope: ScopeLink for a gateway, ScopeHost for
-	// destinations on the link, ScopeNowhere for local ones.
-	nextHopScope Scope
+}
+
+// newRoute returns a route with one next hop by i, or with none.
+func newRoute(r Route, i *Interface, scope Scope) *route {
+	return &route{Route: r, iface: i, nextHopScope: scope, plain: i != nil && r.TOS == 0}
 }
 
 // gateway returns the next hop, not valid for destinations on the link. A
@@ -117,194 +170,217 @@ func (r *route) gateway() netip.Addr {
 	return r.Gateway
 }
 
-// mtu returns the longest packet in bytes for the route.
-func (r *route) mtu() int {
-	m := r.iface.MTU()
+// mtu returns the longest packet in bytes for the route by i.
+func (r *route) mtu(i *Interface) int {
+	m := i.MTU()
 	if r.MTU > 0 && r.MTU < m {
 		return r.MTU
 	}
 	return m
 }
 
-// usable reports whether the route may be taken: by the interface oif, if that
-// is not 0, for a destination at least scope away.
-func (r *route) usable(oif int, scope Scope) bool {
-	if r.Scope < scope {
+// usable reports whether the route may be taken: by the interface k.oif, if that
+// is not 0, for a destination at least k.scope away.
+func (r *route) usable(k *key) bool {
+	if r.Scope < k.scope || r.TOS != 0 && r.TOS != k.tos {
 		return false
 	}
 	if r.iface == nil {
 		return true
 	}
-	if oif != 0 && r.iface.Index() != oif {
+	if r.hops != nil {
+		return r.firstHop(k) != nil
+	}
+	if k.oif != 0 && r.iface.Index() != k.oif {
 		return false
 	}
-	return r.iface.carrier.Load() || r.iface.conf.Own(devconf.IgnoreRoutesWithLinkdown) == 0
+	return r.iface.carrier.Load() || r.iface.linkdownIgnored(k)
 }
+
+// linkdownIgnored reports whether routes by i are taken without carrier.
+func (i *Interface) linkdownIgnored(k *key) bool {
+	return k.anyLink || i.conf.Own(devconf.IgnoreRoutesWithLinkdown) == 0
+}
+
+// uses reports whether packets may leave by i.
+func (r *route) uses(i *Interface) bool {
+	if r.hops == nil {
+		return r.iface == i
+	}
+	return slices.ContainsFunc(r.hops, func(h *hop) bool { return h.iface == i })
+}
+
+// shown returns the route as Routes does, with the state of its next hops.
+func (r *route) shown() Route {
+	x := r.Route
+	if r.hops == nil {
+		x.Dead, x.LinkDown = r.iface.state()
+		return x
+	}
+	x.NextHops = slices.Clone(x.NextHops)
+	for n, h := range r.hops {
+		x.NextHops[n].Dead, x.NextHops[n].LinkDown = h.state()
+	}
+	return x
+}
+
+// state returns what Linux's RTNH_F_DEAD and RTNH_F_LINKDOWN say of next hops by i.
+func (i *Interface) state() (dead, down bool) {
+	if i == nil || i.carrier.Load() || !i.Up() {
+		return false, false
+	}
+	return i.conf.Own(devconf.IgnoreRoutesWithLinkdown) != 0, true
+}
+
+// Refusal is why a route or an address cannot be: Linux's errno, and its words
+// for it.
+type Refusal struct {
+	Errno syscall.Errno
+	Words string
+}
+
+// Error returns the words and the errno's text.
+func (e *Refusal) Error() string { return e.Words + ": " + e.Errno.Error() }
+
+// Unwrap returns the errno.
+func (e *Refusal) Unwrap() error { return e.Errno }
+
+func refusal(errno syscall.Errno, words string) *Refusal { return &Refusal{errno, words} }
+
+// RouteFlags say what becomes of a new route, and of those there are with its
+// destination, TOS and metric. They are Linux's NLM_F_*.
+type RouteFlags uint8
+
+const (
+	// CreateRoute adds the route when there is none; without it that is ENOENT.
+	CreateRoute RouteFlags = 1 << iota
+	// ExclusiveRoute makes it EEXIST when there is one.
+	ExclusiveRoute
+	// ReplacesRoute puts the route in the place of the first one.
+	ReplacesRoute
+	// AppendRoute adds it after those there are, and not before them.
+	AppendRoute
+)
 
 // AddRoute adds a route. The error is EEXIST when the destination has a route
 // of that metric; ENODEV for an unknown interface, ENETDOWN for one that is
 // down, ENETUNREACH for a gateway that is not on a link of ours, EINVAL for what
-// makes no sense.
-func (pr *Protocol) AddRoute(r Route) error { return pr.addRoute(r, false) }
+// makes no sense. Where Linux has words for it the error is a *Refusal.
+func (pr *Protocol) AddRoute(r Route) error { return pr.SetRoute(r, CreateRoute|ExclusiveRoute) }
 
 // ReplaceRoute adds a route in place of the one with its destination and metric,
 // if there is one. The errors are those of AddRoute but EEXIST.
-func (pr *Protocol) ReplaceRoute(r Route) error { return pr.addRoute(r, true) }
+func (pr *Protocol) ReplaceRoute(r Route) error { return pr.SetRoute(r, CreateRoute|ReplacesRoute) }
 
-func (pr *Protocol) addRoute(r Route, replace bool) error {
+// SetRoute adds or replaces a route as flags say (Linux's fib_table_insert). The
+// errors are those of AddRoute, and ENOENT.
+func (pr *Protocol) SetRoute(r Route, flags RouteFlags) error {
 	r, err := normalRoute(r)
 	if err != nil {
 		return err
 	}
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
-	f := pr.fib.Load()
-	e, err := pr.resolveLocked(f, r)
+	c := pr.changeLocked()
+	e, err := pr.resolveLocked(c.f, r)
 	if err != nil {
-		return err
+		return fmt.Errorf("ipv4: route to %v: %w", r.Dst, err)
 	}
-	same := func(o *route) bool {
-		return o.Dst == e.Dst && o.Metric == e.Metric && o.Table == e.Table
+	if errno := c.insert(e, flags); errno != 0 {
+		return fmt.Errorf("ipv4: route to %v with metric %d: %w", r.Dst, r.Metric, errno)
 	}
-	if f.has(e.Dst, e.Table, same) {
-		if !replace {
-			return fmt.Errorf("ipv4: route to %v with metric %d is there already: %w", r.Dst, r.Metric, syscall.EEXIST)
-		}
-		// The first of them only: others were appended by the kernel.
-		f = f.withoutFirst(e.Dst, e.Table, same)
-	}
-	pr.setRoutesLocked(f.with(e))
+	c.commit()
 	return nil
 }
 
-// normalRoute fills in the defaults that depend on the route alone.
-func normalRoute(r Route) (Route, error) {
-	if !r.Dst.IsValid() {
-		r.Dst = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-	}
-	if !r.Dst.Addr().Is4() || r.Dst != r.Dst.Masked() || r.Gateway.IsValid() && !r.Gateway.Is4() || r.Src.IsValid() && !r.Src.Is4() {
-		return Route{}, fmt.Errorf("ipv4: route to %v via %v src %v: want IPv4 addresses and a destination without host bits: %w", r.Dst, r.Gateway, r.Src, syscall.EINVAL)
-	}
-	if r.Type == 0 {
-		r.Type = Unicast
-	}
-	if r.Protocol == 0 {
-		r.Protocol = OriginBoot
-	}
-	if r.Table == 0 {
-		r.Table = TableMain
-		if r.Type == Local || r.Type == Broadcast {
-			r.Table = TableLocal
-		}
-	}
-	if r.Scope == ScopeUniverse {
+// insert puts r among the routes.
+func (c *change) insert(r *route, flags RouteFlags) syscall.Errno {
+	routes, _ := c.f.table(r.Table).Get(r.Dst)
+	from, to := span(routes, r)
+	at, drop := from, 0
+	if from < to {
+		match := slices.IndexFunc(routes[from:to], func(o *route) bool { return o.Type == r.Type && o.sameInfo(&r.Route) })
 		switch {
-		case r.Type == Local:
-			r.Scope = ScopeHost
-		case r.Type == Broadcast || r.Type == Multicast, r.Type == Unicast && !r.Gateway.IsValid():
-			r.Scope = ScopeLink
+		case flags&ExclusiveRoute != 0:
+			return syscall.EEXIST
+		case flags&ReplacesRoute != 0:
+			if match == 0 {
+				return 0 // it is there
+			}
+			if match > 0 {
+				return syscall.EEXIST
+			}
+			drop = 1
+		case match >= 0:
+			return syscall.EEXIST
+		case flags&AppendRoute != 0:
+			at = to
 		}
 	}
-	switch r.Type {
-	case Unicast, Local, Broadcast, Multicast:
-		if r.Gateway.IsValid() && (r.Type != Unicast || r.Scope >= ScopeLink) || r.Scope == ScopeHost && r.Type != Local || r.Scope > ScopeHost {
-			return Route{}, fmt.Errorf("ipv4: %v route to %v: a gateway or scope that the type cannot have: %w", r.Type, r.Dst, syscall.EINVAL)
-		}
-	case Blackhole, Unreachable, Prohibit:
-		if r.Gateway.IsValid() || r.Interface != 0 {
-			return Route{}, fmt.Errorf("ipv4: %v route to %v takes no next hop: %w", r.Type, r.Dst, syscall.EINVAL)
-		}
-	default:
-		return Route{}, fmt.Errorf("ipv4: route to %v has unknown type %d: %w", r.Dst, r.Type, syscall.EINVAL)
+	if drop == 0 && flags&CreateRoute == 0 {
+		return syscall.ENOENT
 	}
-	return r, nil
+	c.f = c.f.edit(r.Dst, r.Table, func(routes []*route) []*route { return slices.Replace(routes, at, at+drop, r) })
+	c.note(Event{Kind: RouteAdded, Route: r.Route})
+	return 0
 }
 
-// resolveLocked finds the route's interface and checks its gateway, as Linux's
-// fib_check_nh.
-func (pr *Protocol) resolveLocked(f *fib, r Route) (*route, error) {
-	if r.Src.IsValid() && f.addrType(r.Src, 0) != Local {
-		return nil, fmt.Errorf("ipv4: route to %v: preferred source %v is no address of ours: %w", r.Dst, r.Src, syscall.EINVAL)
-	}
-	if r.Type.errno() != 0 {
-		return &route{Route: r, nextHopScope: ScopeNowhere}, nil
-	}
-	set := pr.interfaces.Load()
-	i := set.byIndex(r.Interface)
-	if r.Interface != 0 && i == nil {
-		return nil, fmt.Errorf("ipv4: route to %v: no interface %d: %w", r.Dst, r.Interface, syscall.ENODEV)
-	}
-	scope := ScopeHost
-	switch {
-	case r.Type == Local:
-		scope = ScopeNowhere
-		if i == nil {
-			i = set.loopback
-		}
-	case r.Gateway.IsValid() && r.OnLink:
-		scope = ScopeLink
-		if f.addrType(r.Gateway, r.Interface) != Unicast {
-			return nil, fmt.Errorf("ipv4: route to %v: gateway %v is no neighbour: %w", r.Dst, r.Gateway, syscall.EINVAL)
-		}
-	case r.Gateway.IsValid():
-		// The gateway must be nearer than what lies behind it.
-		via, _, errno := f.lookup(r.Gateway, r.Interface, max(r.Scope+1, ScopeLink))
-		if errno != 0 {
-			return nil, fmt.Errorf("ipv4: route to %v: gateway %v is not on a link of ours: %w", r.Dst, r.Gateway, syscall.ENETUNREACH)
-		}
-		if via.Type != Unicast && via.Type != Local {
-			return nil, fmt.Errorf("ipv4: route to %v: gateway %v is a %v address: %w", r.Dst, r.Gateway, via.Type, syscall.EINVAL)
-		}
-		i, scope = via.iface, via.Scope
-	}
-	if i == nil {
-		return nil, fmt.Errorf("ipv4: route to %v has no interface: %w", r.Dst, syscall.ENODEV)
-	}
-	if !i.Up() && r.Type != Local {
-		return nil, fmt.Errorf("ipv4: route to %v: %s is down: %w", r.Dst, i.Name(), syscall.ENETDOWN)
-	}
-	r.Interface = i.Index()
-	return &route{Route: r, iface: i, nextHopScope: scope}, nil
-}
-
-// DeleteRoute removes the first route with r's destination and those of type,
-// gateway, interface, source, metric, scope and origin that are set in r. The
-// error is ESRCH.
+// DeleteRoute removes the first route with r's destination and TOS, and those of
+// type, gateway, interface, next hops, source, metric, metrics, scope and origin
+// that are set in r; with Exact the scope counts as it is. The error is ESRCH.
 func (pr *Protocol) DeleteRoute(r Route) error {
 	if !r.Dst.IsValid() {
 		r.Dst = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 	}
+	if r.Dst != r.Dst.Masked() {
+		return fmt.Errorf("ipv4: route to %v: %w", r.Dst, refusal(syscall.EINVAL, "Invalid prefix for given prefix length"))
+	}
+	r.setTable()
+	if r.MTU != 0 {
+		r.Metrics.Values[MetricMTU] = uint32(r.MTU)
+	}
+	match := func(o *route) bool {
+		return r.TOS == o.TOS && (r.Type == 0 || r.Type == o.Type) && (!r.Gateway.IsValid() || r.Gateway == o.Gateway) &&
+			(r.Interface == 0 || r.Interface == o.Interface) && (!r.Src.IsValid() || r.Src == o.Src) &&
+			(r.Metric == 0 || r.Metric == o.Metric) && (r.Scope == 0 && !r.Exact || r.Scope == o.Scope) &&
+			(r.Protocol == 0 || r.Protocol == o.Protocol) && r.Metrics.within(&o.Metrics) &&
+			(r.NextHops == nil || slices.EqualFunc(r.NextHops, o.NextHops, hopMatches))
+	}
+	pr.mu.Lock()
+	defer pr.mu.Unlock()
+	c := pr.changeLocked()
+	if !c.remove(r.Dst, r.Table, match) {
+		return fmt.Errorf("ipv4: no such route to %v: %w", r.Dst, syscall.ESRCH)
+	}
+	c.commit()
+	return nil
+}
+
+// hopMatches is how a next hop to be deleted matches one that is there.
+func hopMatches(want, have NextHopOf) bool {
+	return (!want.Gateway.IsValid() || want.Gateway == have.Gateway) && (want.Interface == 0 || want.Interface == have.Interface) &&
+		(want.Weight == 0 || want.Weight == have.Weight)
+}
+
+// setTable chooses the table by the type, as iproute2 does.
+func (r *Route) setTable() {
 	if r.Table == 0 {
 		r.Table = TableMain
 		if r.Type == Local || r.Type == Broadcast {
 			r.Table = TableLocal
 		}
 	}
-	match := func(o *route) bool {
-		return (r.Type == 0 || r.Type == o.Type) && (!r.Gateway.IsValid() || r.Gateway == o.Gateway) &&
-			(r.Interface == 0 || r.Interface == o.Interface) && (!r.Src.IsValid() || r.Src == o.Src) &&
-			(r.Metric == 0 || r.Metric == o.Metric) && (r.Scope == 0 || r.Scope == o.Scope) &&
-			(r.Protocol == 0 || r.Protocol == o.Protocol)
-	}
-	pr.mu.Lock()
-	defer pr.mu.Unlock()
-	f := pr.fib.Load()
-	if !f.has(r.Dst, r.Table, match) {
-		return fmt.Errorf("ipv4: no such route to %v: %w", r.Dst, syscall.ESRCH)
-	}
-	pr.setRoutesLocked(f.withoutFirst(r.Dst, r.Table, match))
-	return nil
 }
 
-// Routes returns all routes: those of the main table, then the local one, by
-// destination and metric.
+// Routes returns all routes: those of the main table, then the others, the local
+// one last, by destination and metric.
 func (pr *Protocol) Routes() []Route {
 	f := pr.fib.Load()
 	var all []Route
-	for _, t := range []*table{f.main, f.local} {
-		for _, routes := range t.AllSorted4() {
+	for _, id := range f.tables() {
+		for _, routes := range f.table(id).AllSorted4() {
 			for _, r := range routes {
-				all = append(all, r.Route)
+				all = append(all, r.shown())
 			}
 		}
 	}

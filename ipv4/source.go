@@ -21,7 +21,7 @@ func (pr *Protocol) selectSource(i *Interface, target netip.Addr, scope Scope) n
 			if a.Secondary || min(a.Scope, localnet) > scope {
 				continue
 			}
-			if !target.IsValid() || a.Prefix.Contains(target) {
+			if !target.IsValid() || a.holds(target) {
 				return a.Addr()
 			}
 			if !first.IsValid() {
@@ -110,11 +110,11 @@ func confirmOn(i *Interface, peer, local netip.Addr, scope Scope) netip.Addr {
 		if same {
 			continue
 		}
-		same = (!local.IsValid() || a.Prefix.Contains(local)) && (!peer.IsValid() || a.Prefix.Contains(peer))
+		same = (!local.IsValid() || a.holds(local)) && (!peer.IsValid() || a.holds(peer))
 		if !same || !addr.IsValid() {
 			continue
 		}
-		if local.IsValid() || !peer.IsValid() || a.Prefix.Contains(addr) {
+		if local.IsValid() || !peer.IsValid() || a.holds(addr) {
 			break
 		}
 		// The prefix that holds peer must hold the address as well.

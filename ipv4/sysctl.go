@@ -18,6 +18,9 @@ type sysctls struct {
 	// Limits of a socket, here because no transport is IGMP's.
 	igmpMaxMemberships atomic.Int64
 	igmpMaxMSF         atomic.Int64 // sources in the filter of a membership
+
+	multipathPolicy   atomic.Int64 // what flows are told apart by: 0 addresses, 1 ports as well
+	multipathUseNeigh atomic.Int64 // next hops that do not answer are passed over
 }
 
 func (s *sysctls) reset() {
@@ -52,13 +55,18 @@ func (s *sysctls) sysctl(name string) (v *atomic.Int64, low, high int64) {
 		return &s.igmpMaxMemberships, math.MinInt32, most
 	case "igmp_max_msf":
 		return &s.igmpMaxMSF, math.MinInt32, most
+	case "fib_multipath_hash_policy":
+		return &s.multipathPolicy, 0, 1
+	case "fib_multipath_use_neigh":
+		return &s.multipathUseNeigh, 0, 1
 	}
 	return nil, 0, 0
 }
 
 // SetSysctl sets net.ipv4.<name>: ip_forward, ip_default_ttl, one of
 // ipfrag_time (seconds), ipfrag_high_thresh, ipfrag_low_thresh (bytes) and
-// ipfrag_max_dist, or one of igmp_max_memberships and igmp_max_msf. The error is ENOENT, or EINVAL out of range.
+// ipfrag_max_dist, or one of igmp_max_memberships, igmp_max_msf, fib_multipath_hash_policy
+// and fib_multipath_use_neigh. The error is ENOENT, or EINVAL out of range.
 func (pr *Protocol) SetSysctl(name string, value int) error {
 	if name == "ip_forward" {
 		return pr.SetConf("all", "forwarding", value)
@@ -89,5 +97,5 @@ func (pr *Protocol) Sysctl(name string) (int, error) {
 // SysctlNames returns the names that SetSysctl knows.
 func SysctlNames() []string {
 	return []string{"ip_forward", "ip_default_ttl", "ipfrag_time", "ipfrag_high_thresh", "ipfrag_low_thresh", "ipfrag_max_dist",
-		"igmp_max_memberships", "igmp_max_msf"}
+		"igmp_max_memberships", "igmp_max_msf", "fib_multipath_hash_policy", "fib_multipath_use_neigh"}
 }

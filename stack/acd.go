@@ -186,7 +186,7 @@ func (c *AddressClaim) withdrawLocked() error {
 	h.conf.Set(index, devconf.PromoteSecondaries, int32(promote))
 	after := h.ip.Routes()
 	c.routes = slices.DeleteFunc(before, func(r ipv4.Route) bool {
-		return r.Protocol == ipv4.OriginKernel || slices.Contains(after, r)
+		return r.Protocol == ipv4.OriginKernel || slices.ContainsFunc(after, r.Equal)
 	})
 	return err
 }

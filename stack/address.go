@@ -12,6 +12,16 @@ import (
 // set is the last address of the subnet. The errors are ENODEV, EEXIST, also for
 // an address that is claimed, and EINVAL.
 func (h *Host) AddAddress(dev string, a ipv4.Address) error {
+	return h.setAddress(dev, a, h.ip.AddAddress)
+}
+
+// ReplaceAddress is AddAddress, but gives an address that is there the metric and
+// the lifetimes of a.
+func (h *Host) ReplaceAddress(dev string, a ipv4.Address) error {
+	return h.setAddress(dev, a, h.ip.ReplaceAddress)
+}
+
+func (h *Host) setAddress(dev string, a ipv4.Address, set func(int, ipv4.Address) error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	i := h.Interface(dev)
@@ -21,11 +31,15 @@ func (h *Host) AddAddress(dev string, a ipv4.Address) error {
 	if h.claimLocked(i, a) != nil {
 		return fmt.Errorf("stack: address %v is claimed on %s: %w", a.Prefix, dev, syscall.EEXIST)
 	}
-	return h.addAddressLocked(i, a)
+	return h.setAddressLocked(i, a, set)
 }
 
 func (h *Host) addAddressLocked(i *Interface, a ipv4.Address) error {
-	if err := h.ip.AddAddress(i.index, a); err != nil {
+	return h.setAddressLocked(i, a, h.ip.AddAddress)
+}
+
+func (h *Host) setAddressLocked(i *Interface, a ipv4.Address, set func(int, ipv4.Address) error) error {
+	if err := set(i.index, a); err != nil {
 		return err
 	}
 	// From here on the values of conf/default and neigh/default no longer reach
@@ -55,7 +69,7 @@ func (h *Host) DeleteAddress(dev string, a ipv4.Address) error {
 	if i == nil {
 		return fmt.Errorf("stack: interface %s: %w", dev, syscall.ENODEV)
 	}
-	if c := h.claimLocked(i, a); c != nil {
+	if c := h.claimLocked(i, a); c != nil && a.Prefix.IsValid() {
 		c.releaseLocked()
 		return nil
 	}

@@ -93,7 +93,13 @@ func New(c Config) (*Host, error) {
 	h := &Host{name: c.Name, clock: c.Clock, log: c.Logger, resolver: c.Resolver, started: c.Clock.Now(), conf: devconf.New(), next: 1}
 	h.nics.Store(&[]*Interface{})
 
-	h.ip = ipv4.New(ipv4.Config{Clock: c.Clock, Rand: c.Rand, Drops: &h.drops, Conf: h.conf})
+	h.ip = ipv4.New(ipv4.Config{
+		Clock: c.Clock, Rand: c.Rand, Drops: &h.drops, Conf: h.conf,
+		NextHopValid: func(index int, gateway netip.Addr) bool {
+			e, known := h.neighbours.Lookup(index, gateway)
+			return !known || e.State.Valid()
+		},
+	})
 	// The table and ARP need each other; neither calls before an interface
 	// exists.
 	h.neighbours = neighbour.New(neighbour.Config{

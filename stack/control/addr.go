@@ -4,29 +4,50 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/tapstack/tapstack/arp"
 	"github.com/tapstack/tapstack/ipv4"
+	"github.com/tapstack/tapstack/stack"
 )
 
 // AddressRequest is a command about an address of an interface.
 type AddressRequest struct {
 	Dev       string       `json:"dev"`
 	Prefix    netip.Prefix `json:"prefix"`             // the address and its prefix length
+	Peer      netip.Addr   `json:"peer,omitzero"`      // whose subnet the length is then of
 	Broadcast netip.Addr   `json:"broadcast,omitzero"` // default: the subnet's highest
 	Scope     string       `json:"scope,omitempty"`    // default global
+	Label     string       `json:"label,omitempty"`
 	Metric    uint32       `json:"metric,omitempty"`   // of the connected route
 	NoPrefix  bool         `json:"noprefix,omitempty"` // no connected route
+	// AnyLength deletes the address whatever its prefix length is.
+	AnyLength bool `json:"anylength,omitempty"`
+	// Valid and Preferred are lifetimes in seconds; nil is for ever.
+	Valid     *uint32 `json:"valid_lft,omitempty"`
+	Preferred *uint32 `json:"preferred_lft,omitempty"`
 	// ACD asks for the address by RFC 5227, and says how it is defended: never,
 	// once or always.
 	ACD string `json:"acd,omitempty"`
 }
 
-func (a AddressRequest) address() (ipv4.Address, error) {
+func (a AddressRequest) address(now time.Time) (ipv4.Address, error) {
 	scope, err := parseScope(a.Scope)
-	return ipv4.Address{Prefix: a.Prefix, Broadcast: a.Broadcast, Scope: scope, Metric: a.Metric, NoPrefixRoute: a.NoPrefix}, err
+	return ipv4.Address{
+		Prefix: a.Prefix, Peer: a.Peer, Broadcast: a.Broadcast, Scope: scope, Metric: a.Metric, NoPrefixRoute: a.NoPrefix, Label: a.Label,
+		ValidUntil: until(now, a.Valid), PreferredUntil: until(now, a.Preferred),
+	}, err
+}
+
+// until returns the end of a lifetime, zero for never.
+func until(now time.Time, seconds *uint32) time.Time {
+	if seconds == nil {
+		return time.Time{}
+	}
+	return now.Add(time.Duration(*seconds) * time.Second)
 }
 
 func (s *Server) addressRequest(r *http.Request) (a AddressRequest, ip ipv4.Address, err error) {
@@ -36,7 +57,7 @@ func (s *Server) addressRequest(r *http.Request) (a AddressRequest, ip ipv4.Addr
 	if _, err = s.dev(a.Dev); err != nil {
 		return a, ip, err
 	}
-	ip, err = a.address()
+	ip, err = a.address(s.host.IPv4().Now())
 	return a, ip, err
 }
 
@@ -45,15 +66,15 @@ func (s *Server) addrAdd(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.addAddress(a, ip); err != nil {
-		return nil, fail(err, "address %s dev %s", a.Prefix, a.Dev)
+	if err := s.addAddress(a, ip, s.host.AddAddress); err != nil {
+		return nil, refused(err, "address %s dev %s", a.Prefix, a.Dev)
 	}
 	return struct{}{}, nil
 }
 
-func (s *Server) addAddress(a AddressRequest, ip ipv4.Address) error {
+func (s *Server) addAddress(a AddressRequest, ip ipv4.Address, set func(string, ipv4.Address) error) error {
 	if a.ACD == "" {
-		return s.host.AddAddress(a.Dev, ip)
+		return set(a.Dev, ip)
 	}
 	c := arp.ClaimConfig{Notify: s.claimEvent}
 	var ok bool
@@ -78,10 +99,18 @@ func (s *Server) addrReplace(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.addAddress(a, ip); err != nil && !errors.Is(err, syscall.EEXIST) {
-		return nil, fail(err, "address %s dev %s", a.Prefix, a.Dev)
+	err = s.addAddress(a, ip, s.host.ReplaceAddress)
+	if err != nil && !(errors.Is(err, syscall.EEXIST) && s.isClaimed(a)) {
+		return nil, refused(err, "address %s dev %s", a.Prefix, a.Dev)
 	}
 	return struct{}{}, nil
+}
+
+// isClaimed reports whether the address is asked for, or held, by RFC 5227.
+func (s *Server) isClaimed(a AddressRequest) bool {
+	return slices.ContainsFunc(s.host.AddressClaims(), func(c *stack.AddressClaim) bool {
+		return c.Interface().Name() == a.Dev && c.Address().Prefix == a.Prefix
+	})
 }
 
 func (s *Server) addrDelete(r *http.Request) (any, error) {
@@ -89,8 +118,12 @@ func (s *Server) addrDelete(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	subject := a.Prefix.String()
+	if a.AnyLength {
+		ip.Prefix, subject = netip.PrefixFrom(a.Prefix.Addr(), -1), a.Prefix.Addr().String()
+	}
 	if err := s.host.DeleteAddress(a.Dev, ip); err != nil {
-		return nil, fail(err, "address %s dev %s", a.Prefix, a.Dev)
+		return nil, refused(err, "address %s dev %s", subject, a.Dev)
 	}
 	return struct{}{}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tapstack/tapstack/arp"
+	"github.com/tapstack/tapstack/ipv4"
 )
 
 // AddressEvent is an address that an interface got or lost, or that is not what
@@ -22,13 +23,13 @@ type AddressEvent struct {
 	Missed uint64 `json:"missed,omitempty"`
 }
 
-// addresses tells what commands and claims did to the host's addresses. Nothing
-// else changes them.
-type addresses struct {
+// claims tells what becomes of the addresses that are asked for by RFC 5227 while
+// the interface does not have them; of those it has, the host tells itself.
+type claims struct {
 	feed feed[AddressEvent]
 
 	mu   sync.Mutex     // held while the host is asked
-	last []AddressEvent // what there was; nil: nobody watches
+	last []AddressEvent // the tentative ones there were; nil: nobody watches
 }
 
 // same reports whether two events are about the same address.
@@ -36,40 +37,46 @@ func (e AddressEvent) same(o AddressEvent) bool {
 	return e.Index == o.Index && e.Address.Local == o.Address.Local && e.Address.PrefixLen == o.Address.PrefixLen
 }
 
-// addressList returns the addresses there are.
-func (s *Server) addressList() []AddressEvent {
-	list := []AddressEvent{}
+// tentative returns the addresses that are claimed and not there, and those that
+// are there.
+func (s *Server) tentative() (waiting, there []AddressEvent) {
+	waiting = []AddressEvent{}
 	links, err := s.links("")
 	if err != nil {
-		return list // only of a device that is not there
+		return waiting, nil // only of a device that is not there
 	}
 	for _, l := range links {
 		for _, a := range l.Addresses {
 			a.ACD = "" // of which only some steps are told
-			list = append(list, AddressEvent{Index: l.Index, Dev: l.Name, Address: a})
+			e := AddressEvent{Index: l.Index, Dev: l.Name, Address: a}
+			if a.Tentative {
+				waiting = append(waiting, e)
+			} else {
+				there = append(there, e)
+			}
 		}
 	}
-	return list
+	return waiting, there
 }
 
 // AddressesChanged tells the clients that watch addresses what others than they
-// did to them.
-func (s *Server) AddressesChanged() { s.addressesChanged() }
+// did to claims.
+func (s *Server) AddressesChanged() { s.claimsChanged() }
 
-// addressesChanged tells those who watch what is not as it was last time. With
+// claimsChanged tells those who watch what is not as it was last time. With
 // nobody watching it does nothing.
-func (s *Server) addressesChanged() {
-	w := &s.addresses
+func (s *Server) claimsChanged() {
+	w := &s.claims
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.last == nil {
 		return
 	}
-	before, now, at := w.last, s.addressList(), time.Now()
+	before, at := w.last, s.host.IPv4().Now()
+	now, there := s.tentative()
 	w.last = now
-	// Secondary addresses stand behind their primary, and go before it.
-	for _, e := range slices.Backward(before) {
-		if !slices.ContainsFunc(now, e.same) {
+	for _, e := range before {
+		if !slices.ContainsFunc(now, e.same) && !slices.ContainsFunc(there, e.same) {
 			e.Time, e.Deleted = at, true
 			w.feed.publish(e)
 		}
@@ -82,19 +89,19 @@ func (s *Server) addressesChanged() {
 	}
 }
 
-func (s *Server) watchAddresses() *reader[AddressEvent] {
-	w := &s.addresses
+func (s *Server) watchClaims() *reader[AddressEvent] {
+	w := &s.claims
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	reader := w.feed.subscribe(monitorBuffer)
 	if w.last == nil {
-		w.last = s.addressList()
+		w.last, _ = s.tentative()
 	}
 	return reader
 }
 
-func (s *Server) unwatchAddresses(r *reader[AddressEvent]) {
-	w := &s.addresses
+func (s *Server) unwatchClaims(r *reader[AddressEvent]) {
+	w := &s.claims
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	r.close()
@@ -103,33 +110,32 @@ func (s *Server) unwatchAddresses(r *reader[AddressEvent]) {
 	}
 }
 
-// changing is an endpoint that may change addresses.
+// changing is an endpoint that may change claims.
 func (s *Server) changing(f endpoint) endpoint {
 	return func(r *http.Request) (any, error) {
 		v, err := f(r)
-		s.addressesChanged()
+		s.claimsChanged()
 		return v, err
 	}
 }
 
 // claimEvent is what the claims made here tell.
-func (s *Server) claimEvent(arp.ClaimEvent) { s.addressesChanged() }
+func (s *Server) claimEvent(arp.ClaimEvent) { s.claimsChanged() }
 
-func (s *Server) addrMonitor(w http.ResponseWriter, r *http.Request) {
-	events := s.watchAddresses()
-	defer s.unwatchAddresses(events)
-	out := newLines(w)
-	for {
-		select {
-		case ev := <-events.C:
-			ev.item.Missed = ev.missed
-			if out.send(ev.item) != nil {
-				return
-			}
-		case <-r.Context().Done():
-			return
-		case <-s.done:
-			return
-		}
+// addressEvent returns what the host tells of an address.
+func (s *Server) addressEvent(ev ipv4.Event) AddressEvent {
+	loopback := false
+	if i := s.host.Interface(ev.Name); i != nil {
+		loopback = i.Loopback()
 	}
+	return AddressEvent{
+		Time: ev.Time, Deleted: ev.Kind == ipv4.AddressDeleted, Index: ev.Interface, Dev: ev.Name,
+		Address: addressOf(ev.Address, loopback), Missed: ev.Missed,
+	}
+}
+
+// addrMonitor streams AddressEvents.
+func (s *Server) addrMonitor(w http.ResponseWriter, r *http.Request) {
+	out := newLines(w)
+	s.watch(r, monitored{address: true}, func(c Change) error { return out.send(*c.Address) })
 }

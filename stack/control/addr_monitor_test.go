@@ -49,18 +49,18 @@ func TestAddressMonitor(t *testing.T) {
 		c := &client{header: http.Header{}}
 		done := n.monitor(ctx, "addr/monitor", c)
 		n.post("addr/add", address("10.0.0.5/24"))
-		n.post("addr/replace", address("10.0.0.5/24")) // changes nothing
+		n.post("addr/replace", address("10.0.0.5/24")) // told once more, as Linux does
 		n.refused("POST", "addr/add", address("10.0.0.5/24"), http.StatusConflict, "file exists")
 		n.post("addr/del", address("10.0.0.4/24"))
 		n.post("addr/del", address("10.0.0.1/24"))
 		synctest.Wait()
 		require.Equal(t, []string{
-			"eth0 10.0.0.5/24 secondary", "eth0 10.0.0.4/24 deleted secondary",
+			"eth0 10.0.0.5/24 secondary", "eth0 10.0.0.5/24 secondary", "eth0 10.0.0.4/24 deleted secondary",
 			"eth0 10.0.0.5/24 deleted secondary", "eth0 10.0.0.1/24 deleted", // with its primary
 		}, c.addressLines(t))
 		cancel()
 		<-done
-		require.Nil(t, n.srv.addresses.last)
+		require.Nil(t, n.srv.claims.last)
 		n.post("addr/add", address("10.0.0.5/24"))
 		require.Empty(t, c.addressLines(t))
 	})
@@ -102,7 +102,7 @@ func TestAddressByACD(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		require.Equal(t, Address{Local: ip("10.0.0.7"), PrefixLen: 24, Scope: "global", Tentative: true, DADFailed: true, ACD: "refused"}, last())
-		require.Equal(t, []string{"eth0 10.0.0.7/24 tentative dadfailed"}, c.addressLines(t))
+		require.Equal(t, []string{"eth0 10.0.0.7/24 deleted secondary", "eth0 10.0.0.7/24 tentative dadfailed"}, c.addressLines(t))
 		n.post("addr/del", seven)
 		require.Equal(t, ip("10.0.0.1"), last().Local)
 		synctest.Wait()

@@ -41,17 +41,21 @@ type Traffic struct {
 type Address struct {
 	Local     netip.Addr `json:"local"`
 	PrefixLen int        `json:"prefixlen"`
+	Peer      netip.Addr `json:"peer,omitzero"`
 	Broadcast netip.Addr `json:"broadcast,omitzero"`
 	Scope     string     `json:"scope"`
+	Label     string     `json:"label,omitempty"` // "" for the interface's name
 	Secondary bool       `json:"secondary,omitempty"`
 	Metric    uint32     `json:"metric,omitempty"`
 	NoPrefix  bool       `json:"noprefixroute,omitempty"`
+	// Deprecated tells that PreferredUntil is past.
+	Deprecated bool `json:"deprecated,omitempty"`
 
 	// The interface does not have a tentative address yet, or at the moment, and
 	// will not get one whose DADFailed is set: another host has it.
 	Tentative bool `json:"tentative,omitempty"`
 	DADFailed bool `json:"dadfailed,omitempty"`
-	// Dynamic tells that a server gave the address: until when it may be used, and
+	// Dynamic tells that the address goes by itself: until when it may be used, and
 	// used for new connections; the zero time is never.
 	Dynamic        bool      `json:"dynamic,omitempty"`
 	ValidUntil     time.Time `json:"valid_until,omitzero"`
@@ -88,10 +92,7 @@ func (s *Server) links(dev string) ([]Link, error) {
 			l.Type, l.Broadcast = "loopback", link.Addr{}.String()
 		}
 		for _, a := range s.host.IPv4().Addresses(i.Index()) {
-			if i.Loopback() {
-				a.Broadcast = netip.Addr{} // lo broadcasts to nobody, though its routes know one
-			}
-			l.Addresses = append(l.Addresses, addressOf(a))
+			l.Addresses = append(l.Addresses, addressOf(a, i.Loopback()))
 		}
 		for _, c := range claims {
 			if c.Interface() == i {
@@ -127,10 +128,17 @@ func flags(loopback, up, carrier bool) (list []string, operState string) {
 	return list, operState
 }
 
-func addressOf(a ipv4.Address) Address {
-	out := Address{Local: a.Addr(), PrefixLen: a.Prefix.Bits(), Scope: scopeName(a.Scope), Secondary: a.Secondary, Metric: a.Metric, NoPrefix: a.NoPrefixRoute}
-	if a.Broadcast.IsValid() && !a.Broadcast.IsUnspecified() {
+func addressOf(a ipv4.Address, loopback bool) Address {
+	out := Address{
+		Local: a.Addr(), PrefixLen: a.Prefix.Bits(), Peer: a.Peer, Scope: scopeName(a.Scope), Label: a.Label, Secondary: a.Secondary,
+		Metric: a.Metric, NoPrefix: a.NoPrefixRoute, Deprecated: a.Deprecated,
+	}
+	// lo broadcasts to nobody, though its routes know an address for it.
+	if a.Broadcast.IsValid() && !a.Broadcast.IsUnspecified() && !loopback {
 		out.Broadcast = a.Broadcast
+	}
+	if !a.ValidUntil.IsZero() {
+		out.Dynamic, out.ValidUntil, out.PreferredUntil = true, a.ValidUntil.Round(0), a.PreferredUntil.Round(0)
 	}
 	return out
 }
@@ -145,7 +153,7 @@ func claimed(list []Address, c *stack.AddressClaim) []Address {
 		if state == arp.ClaimReleased {
 			return list
 		}
-		a := addressOf(c.Address())
+		a := addressOf(c.Address(), false)
 		a.Tentative, a.DADFailed = true, state == arp.ClaimRefused
 		list, n = append(list, a), len(list)
 	}
@@ -192,6 +200,12 @@ func (s *Server) linkSet(r *http.Request) (any, error) {
 	}
 	if err != nil {
 		return nil, fail(err, "device %s", c.Dev)
+	}
+	if c.Address != nil {
+		// Nobody else tells of this.
+		if list, err := s.links(c.Dev); err == nil {
+			s.linkEvents.publish(LinkEvent{Time: s.host.IPv4().Now(), Link: list[0]})
+		}
 	}
 	return struct{}{}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/tapstack/tapstack/ipv4"
 	"github.com/tapstack/tapstack/link"
 	"github.com/tapstack/tapstack/stack"
 )
@@ -34,9 +35,10 @@ type Server struct {
 	mux  *http.ServeMux
 	done chan struct{} // closed when streams must end
 
-	addresses addresses
-	drops     feed[dropped]
-	profiling profiling
+	claims     claims
+	linkEvents feed[LinkEvent] // of what only commands change
+	drops      feed[dropped]
+	profiling  profiling
 }
 
 // endpoint answers one request with something to be sent as JSON.
@@ -69,8 +71,13 @@ func New(h *stack.Host, c Config) *Server {
 		"POST /v1/addr/del":      s.changing(s.addrDelete),
 		"GET /v1/route":          s.routeShow,
 		"POST /v1/route/get":     s.routeGet,
-		"POST /v1/route/add":     s.routeAdd,
-		"POST /v1/route/replace": s.routeReplace,
+		"POST /v1/route/add":     s.routeSet(ipv4.CreateRoute | ipv4.ExclusiveRoute),
+		"POST /v1/route/replace": s.routeSet(ipv4.CreateRoute | ipv4.ReplacesRoute),
+		"POST /v1/route/change":  s.routeSet(ipv4.ReplacesRoute),
+		"POST /v1/route/append":  s.routeSet(ipv4.CreateRoute | ipv4.AppendRoute),
+		"POST /v1/route/prepend": s.routeSet(ipv4.CreateRoute),
+		"POST /v1/route/test":    s.routeSet(ipv4.ExclusiveRoute),
+		"POST /v1/route/forget":  s.routeForget,
 		"POST /v1/route/del":     s.routeDelete,
 		"GET /v1/sysctl":         s.sysctlShow,
 		"POST /v1/sysctl/set":    s.sysctlSet,
@@ -82,6 +89,7 @@ func New(h *stack.Host, c Config) *Server {
 	}
 	s.mux.HandleFunc("GET /v1/neigh/monitor", s.neighMonitor)
 	s.mux.HandleFunc("GET /v1/addr/monitor", s.addrMonitor)
+	s.mux.HandleFunc("GET /v1/monitor", s.monitor)
 	s.mux.HandleFunc("GET /v1/trace", s.trace)
 	s.mux.HandleFunc("POST /v1/ping", s.ping)
 	s.mux.HandleFunc("POST /v1/arping", s.arping)

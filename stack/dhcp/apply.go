@@ -116,7 +116,7 @@ func (c *Client) apply(l Lease) {
 	had := routesOf(c.current, c.iface.Index())
 	want := routesOf(l, c.iface.Index())
 	for _, r := range had {
-		if !slices.Contains(want, r) {
+		if !slices.ContainsFunc(want, r.Equal) {
 			_ = c.host.IPv4().DeleteRoute(r) // somebody else may have
 		}
 	}
