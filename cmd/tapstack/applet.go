@@ -48,7 +48,11 @@ func (c *cli) runAs(name string, args []string) int {
 	case "sysctl":
 		code, line = exit(c.procps(ctx, args))
 	default:
-		code, line = exit(c.applet(ctx, name, args))
+		err := c.applet(ctx, name, args)
+		code, line = exit(err)
+		if u, ok := err.(*usageError); ok && name == "ss" && u.ip != "" {
+			code, line = u.code, u.ip // ss is iproute2's too
+		}
 	}
 	if text, ok := strings.CutPrefix(line, "Error: "); ok && name != "ip" {
 		line = name + ": " + strings.TrimPrefix(text, name+": ")

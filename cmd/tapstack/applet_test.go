@@ -163,6 +163,9 @@ func TestAppletsComplainUnderTheirNames(t *testing.T) {
 		{"sysctl", "-w foo", 1, "sysctl: command line(0): invalid syntax, continuing...\n"},
 		{"sysctl", "-p /nonexistent", 1, "sysctl: cannot open \"/nonexistent\": No such file or directory\n"},
 		{"sysctl", "net.ipv4.ip_forward", 3, "sysctl: no running tapstack at the control socket"},
+		{"ss", "-tan state foo", 255, "ss: wrong state name: foo\n"},
+		{"ss", "-Z", 2, "ss: unknown shorthand flag: 'Z' in -Z; see `ss --help`\n"},
+		{"ss", "-tan", 3, "ss: no running tapstack at the control socket"},
 		{"nstat", "-a", 3, "nstat: no running tapstack at the control socket"},
 	} {
 		t.Run(tc.name+" "+tc.line, func(t *testing.T) {

@@ -31,7 +31,7 @@ func TestUsageErrors(t *testing.T) {
 		"foo", "--foo", "neigh --foo", "neigh show nud foo", "neigh add 10.0.0.9", "neigh add 10.0.0.300 dev t0", "neigh flush",
 		"neigh get dev t0", "n s foo", "link set", "link set t0", "addr add 10.0.0.5/24", "route add", "route show table 7", "route get",
 		"sysctl", "sysctl -w net.ipv4.ip_forward", "sysctl =1", "sysctl -a -r (", "ntable change", "ntable show foo", "nstat [", "monitor link",
-		"nc", "nc 10.0.0.1", "nc 10.0.0.1 0", "nc 10.0.0.1 http", "nc -l", "nc -k 10.0.0.1 7", "nc -w -1 10.0.0.1 7", "nc -s x 10.0.0.1 7",
+		"nc", "nc 10.0.0.1", "nc 10.0.0.1 0", "nc 10.0.0.1 http", "nc -l", "ss state foo", "ss foo", "ss -f x", "nc -k 10.0.0.1 7", "nc -w -1 10.0.0.1 7", "nc -s x 10.0.0.1 7",
 		"blast", "blast x 1 9", "blast 10.0.0.3 0 9", "blast 10.0.0.3 1 0", "blast 10.0.0.3 1 9 0", "status now",
 		"run now", "run --link foo", "run --link name=t0 --link name=t0", "run --route 10.0.0.0/8", "run --route 10.0.0.0/8,dev=t9", "run --sysctl x",
 		"run --service ftp", "run --service none,http", "run --log-level loud", "run --log-format xml", "docs pdf", "trace now", "pprof", "pprof cpu", "pprof foo -o x", "pprof cpu heap -o x", "pprof heap -o x --seconds 1", "pprof cpu -o x --seconds 0", "pprof cpu -o x --seconds 3601", "trace --tcp", "link add", "link del", "link add t1 type dummy", "arping", "addr add 10.0.0.5/24 dev t0 acd sometimes", "addr del 10.0.0.5/24 dev t0 acd",

@@ -69,6 +69,7 @@ type Conn struct {
 	synRetrans  int32
 	retries     int32 // timeouts since the last progress
 	probes      int32 // zero-window or keepalive probes without an answer
+	resent      int32 // segments sent again, ever
 	reno        reno
 	lastSent    moment // of data
 	lastHeard   moment // of anything acceptable

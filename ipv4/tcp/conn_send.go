@@ -76,6 +76,7 @@ func (c *Conn) resendLocked(now time.Time, i int) {
 		flags |= FIN
 	}
 	c.pr.stats.add(retransSegs)
+	c.resent++
 	c.loss.retransmitted(&c.snd.sent, i)
 	x.sent = min(x.sent, 254) + 1
 	x.at = now.Sub(c.pr.epoch)

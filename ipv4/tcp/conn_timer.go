@@ -77,6 +77,7 @@ func (c *Conn) retransmissionTimeoutLocked(now time.Time) {
 		c.synRetrans++
 		c.pr.stats.add(synRetrans)
 		c.pr.stats.add(retransSegs)
+		c.resent++
 		c.resendSYNLocked(now)
 	} else {
 		switch c.loss.phase {

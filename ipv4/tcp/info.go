@@ -15,6 +15,7 @@ type Info struct {
 	CAState     string // open, disorder, recovery, loss
 	Congestion  string
 	Retransmits int // timeouts since the last progress
+	Resent      int // segments sent again, ever
 	Probes      int // probes without an answer
 	Backoff     int
 	Timer       string // "on", "persist", "delack", "keepalive", "orphan" or ""
@@ -31,6 +32,7 @@ type Info struct {
 	Unacked, Lost, DupAcks int // bytes, bytes, ACKs
 	SndWnd, RcvWnd         int
 	RecvQ, SendQ           int // bytes unread; unacknowledged. Of a listener: connections waiting; backlog
+	RcvBuf, SndBuf         int // bytes that fit into the buffers
 	OutOfOrder             int // segments that wait for a gap
 	LastDataSent           time.Time
 	LastReceived           time.Time
@@ -46,7 +48,7 @@ func (c *Conn) Info() Info {
 	i := Info{
 		State: c.state, Local: c.key.local(), Remote: c.key.remote(), Interface: c.config.Interface,
 		CAState: c.loss.phase.String(), Congestion: c.cc.name(), Retransmits: int(c.retries), Probes: int(c.probes),
-		Backoff: c.rto.backoff, Timestamps: c.ts.ok, WindowScaling: c.scaling,
+		Resent: int(c.resent), Backoff: c.rto.backoff, Timestamps: c.ts.ok, WindowScaling: c.scaling,
 		SndWScale: c.snd.scale, RcvWScale: c.rcv.scale, RTO: c.rto.current(), ATO: c.ack.ato,
 		SndMSS: c.snd.mss, RcvMSS: c.rcv.mss, AdvMSS: min(max(c.snd.pmtu-40, minMSS), maxMSS), PMTU: c.snd.pmtu,
 		RTT: c.rtt.srtt, RTTVar: c.rtt.rttvar, MinRTT: c.rtt.min,
@@ -54,6 +56,7 @@ func (c *Conn) Info() Info {
 		SndWnd: c.snd.wnd, RcvWnd: c.rcv.window(), RecvQ: c.rcv.queue.bytes, SendQ: c.snd.buf.len(),
 		OutOfOrder: len(c.rcv.ofo.pieces), LastDataSent: c.lastSent.time(c.pr.epoch), LastReceived: c.lastHeard.time(c.pr.epoch), Closed: c.closed,
 	}
+	i.RcvBuf, i.SndBuf = c.rcv.limit, c.snd.capacity(c.win.cwnd)
 	if c.win.ssthresh < maxCongestionWindow {
 		i.SndSsthresh = c.win.ssthresh
 	}

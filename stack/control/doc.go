@@ -18,6 +18,7 @@
 //	GET  /v1/route?table=                  POST /v1/route/{add,del,replace,get}
 //	GET  /v1/sysctl?key=                   POST /v1/sysctl/set
 //	GET  /v1/ntable?dev=                   GET  /v1/counters
+//	GET  /v1/ss
 //	POST /v1/ping                          POST /v1/arping
 //	POST /v1/blast                         POST /v1/nc (an upgrade, see Frame)
 //

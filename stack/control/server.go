@@ -83,6 +83,7 @@ func New(h *stack.Host, c Config) *Server {
 		"POST /v1/sysctl/set":    s.sysctlSet,
 		"GET /v1/ntable":         s.ntableShow,
 		"GET /v1/counters":       s.counters,
+		"GET /v1/ss":             s.sockets,
 		"POST /v1/blast":         s.blast,
 	} {
 		s.mux.Handle(pattern, f)
