@@ -52,11 +52,36 @@ func (h *Host) SysctlNames() []string {
 			names = append(names, "net.ipv4.neigh."+dev+"."+n)
 		}
 	}
-	for _, n := range slices.Concat(icmp.SysctlNames(), igmp.SysctlNames(), ipv4.SysctlNames()) {
-		names = append(names, "net.ipv4."+n)
+	for _, o := range h.sysctlOwners() {
+		for _, n := range o.names {
+			names = append(names, o.dir+n)
+		}
 	}
 	slices.Sort(names)
 	return names
+}
+
+// sysctlOwner is a layer that keeps values of the host as a whole.
+type sysctlOwner struct {
+	dir   string   // "net.ipv4."
+	names []string // below it
+	value func(name string) value
+}
+
+// sysctlOwners are the layers: what one of them exposes is there by its names.
+func (h *Host) sysctlOwners() []sysctlOwner {
+	return []sysctlOwner{
+		{"net.ipv4.", []string{"ip_forward"}, func(string) value { return h.confValue(devconf.All, devconf.Forwarding) }},
+		numbers("net.ipv4.", ipv4.SysctlNames(), h.ip.Sysctl, h.ip.SetSysctl),
+		numbers("net.ipv4.", icmp.SysctlNames(), h.icmp.Sysctl, h.icmp.SetSysctl),
+		numbers("net.ipv4.", igmp.SysctlNames(), h.igmp.Sysctl, h.igmp.SetSysctl),
+	}
+}
+
+// numbers is an owner whose values are all integers.
+func numbers(dir string, names []string, get func(string) (int, error), set func(string, int) error) sysctlOwner {
+	names = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == "ip_forward" })
+	return sysctlOwner{dir, names, func(name string) value { return number(name, get, set) }}
 }
 
 // value is one sysctl, found.
@@ -66,38 +91,48 @@ type value struct {
 }
 
 func (h *Host) sysctl(name string) (value, error) {
-	unknown := fmt.Errorf("stack: cannot stat /proc/sys/%s: %w", strings.ReplaceAll(name, ".", "/"), syscall.ENOENT)
 	path := splitSysctl(name)
-	if len(path) < 3 || path[0] != "net" || path[1] != "ipv4" {
-		return value{}, unknown
-	}
-	switch path = path[2:]; {
-	case len(path) == 3 && path[0] == "conf":
-		k, ok := devconf.Lookup(path[2])
-		scope, known := h.confScope(path[1])
-		if !ok || !known {
-			return value{}, unknown
+	if len(path) == 5 && path[0] == "net" && path[1] == "ipv4" {
+		dev, n := path[3], path[4]
+		switch path[2] {
+		case "conf":
+			k, ok := devconf.Lookup(n)
+			if scope, known := h.confScope(dev); ok && known {
+				return h.confValue(scope, k), nil
+			}
+		case "neigh":
+			if (dev == "default" || h.Interface(dev) != nil) && slices.Contains(h.neighbours.SysctlNames(dev), n) {
+				return value{
+					get: func() (string, error) { return h.neighbours.Sysctl(dev, n) },
+					set: func(s string) error { return h.neighbours.SetSysctl(dev, n, decimal(s)) },
+				}, nil
+			}
 		}
-		return h.confValue(scope, k), nil
-	case len(path) == 3 && path[0] == "neigh":
-		dev, n := path[1], path[2]
-		if dev != "default" && h.Interface(dev) == nil || !slices.Contains(h.neighbours.SysctlNames(dev), n) {
-			return value{}, unknown
-		}
-		return value{
-			get: func() (string, error) { return h.neighbours.Sysctl(dev, n) },
-			set: func(s string) error { return h.neighbours.SetSysctl(dev, n, s) },
-		}, nil
-	case len(path) == 1 && path[0] == "ip_forward":
-		return h.confValue(devconf.All, devconf.Forwarding), nil
-	case len(path) == 1 && slices.Contains(icmp.SysctlNames(), path[0]):
-		return number(path[0], h.icmp.Sysctl, h.icmp.SetSysctl), nil
-	case len(path) == 1 && slices.Contains(igmp.SysctlNames(), path[0]):
-		return number(path[0], h.igmp.Sysctl, h.igmp.SetSysctl), nil
-	case len(path) == 1 && slices.Contains(ipv4.SysctlNames(), path[0]):
-		return number(path[0], h.ip.Sysctl, h.ip.SetSysctl), nil
 	}
-	return value{}, unknown
+	full := strings.Join(path, ".")
+	for _, o := range h.sysctlOwners() {
+		if n, ok := strings.CutPrefix(full, o.dir); ok && slices.Contains(o.names, n) {
+			return o.value(n), nil
+		}
+	}
+	return value{}, fmt.Errorf("stack: cannot stat /proc/sys/%s: %w", strings.Join(path, "/"), syscall.ENOENT)
+}
+
+// firstWord returns what Linux takes for a single integer: what comes behind it is
+// for values that there are not.
+func firstWord(s string) string {
+	if f := strings.Fields(s); len(f) > 0 {
+		return f[0]
+	}
+	return ""
+}
+
+// decimal returns an integer, which may be written in the ways of C, in the usual one.
+func decimal(s string) string {
+	if v, err := strconv.ParseInt(firstWord(s), 0, 64); err == nil {
+		return strconv.FormatInt(v, 10)
+	}
+	return s
 }
 
 // splitSysctl splits a name at its separator: the first of '.' and '/' that
@@ -136,7 +171,7 @@ func number(name string, get func(string) (int, error), set func(string, int) er
 			return strconv.Itoa(v), err
 		},
 		set: func(s string) error {
-			v, err := strconv.ParseInt(s, 0, 32)
+			v, err := strconv.ParseInt(firstWord(s), 0, 32)
 			if err != nil {
 				return fmt.Errorf("stack: sysctl %s=%s: want an integer of 32 bits: %w", name, s, syscall.EINVAL)
 			}
