@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -74,12 +75,16 @@ func startDUT(ctx context.Context, name string) (_ *dut, err error) {
 	return d, nil
 }
 
-// connect joins both namespaces by a veth pair.
+// connect joins both namespaces by veth pairs.
 func (d *dut) connect() error {
-	const peer = "t1"
 	return errors.Join(
 		d.own.do(func() error {
-			return errors.Join(addVeth(peer, deviceName, d.clients), tap.AddAddress(peer, hostPrefix), tap.SetUp(peer, true))
+			errs := []error{os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0)}
+			for _, l := range links {
+				peer := "host-" + l.name
+				errs = append(errs, addVeth(peer, l.name, d.clients), tap.AddAddress(peer, l.host), tap.SetUp(peer, true))
+			}
+			return errors.Join(errs...)
 		}),
 		d.clients.do(setUpKernelSide))
 }

@@ -15,6 +15,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/link/fdbased"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"github.com/tapstack/tapstack/link"
 )
 
 // gvisorSockets are those of a netstack with one NIC.
@@ -23,40 +25,47 @@ type gvisorSockets struct {
 	addr tcpip.Address
 }
 
-// newGvisorSockets returns a netstack behind the TAP deviceName of the caller's
+// newGvisorSockets returns a netstack behind the TAPs of links in the caller's
 // namespace: through gvisorTAP, or through netstack's own endpoint, which knows
 // no offloads on a TAP.
 func newGvisorSockets(stock bool) (sockets, error) {
-	fd, err := openTAP(deviceName, !stock)
-	if err != nil {
-		return nil, err
-	}
-	var ep stack.LinkEndpoint
-	if stock {
-		ep, err = fdbased.New(&fdbased.Options{
-			FDs:                  []int{fd},
-			MTU:                  1500,
-			EthernetHeader:       true,
-			Address:              macOf(hostMAC),
-			PacketDispatchMode:   fdbased.Readv,
-			GRO:                  true,
-			RXChecksumOffload:    true,
-			ProcessorsPerChannel: 1,
-		})
-	} else {
-		ep, err = newGvisorTAP(fd)
-	}
-	if err != nil {
-		return nil, err
-	}
 	s, err := newNetstack()
 	if err != nil {
 		return nil, err
 	}
-	if err := attach(s, 1, ep, hostPrefix); err != nil {
-		return nil, err
+	for k, l := range links {
+		ep, err := newGvisorLink(l, stock)
+		if err != nil {
+			return nil, err
+		}
+		if err := attach(s, tcpip.NICID(k+1), ep, l.host); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.SetForwardingDefaultAndAllNICs(ipv4.ProtocolNumber, true); err != nil {
+		return nil, fmt.Errorf("gvisor: forwarding: %v", err)
 	}
 	return gvisorSockets{s, addressOf(hostPrefix.Addr())}, setUpKernelSide()
+}
+
+func newGvisorLink(l benchLink, stock bool) (stack.LinkEndpoint, error) {
+	fd, err := openTAP(l.name, !stock)
+	if err != nil {
+		return nil, err
+	}
+	if !stock {
+		return newGvisorTAP(fd, l.mac)
+	}
+	return fdbased.New(&fdbased.Options{
+		FDs:                  []int{fd},
+		MTU:                  1500,
+		EthernetHeader:       true,
+		Address:              macOf(l.mac),
+		PacketDispatchMode:   fdbased.Readv,
+		GRO:                  true,
+		RXChecksumOffload:    true,
+		ProcessorsPerChannel: 1,
+	})
 }
 
 func (g gvisorSockets) at(port int) tcpip.FullAddress {
@@ -95,12 +104,12 @@ const (
 	vnetCsumOffset = 8
 )
 
-func newGvisorTAP(fd int) (*gvisorTAP, error) {
+func newGvisorTAP(fd int, mac link.Addr) (*gvisorTAP, error) {
 	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
-	return &gvisorTAP{gvisorPort: gvisorPort{addr: macOf(hostMAC)}, fd: fd, stop: stop}, nil
+	return &gvisorTAP{gvisorPort: gvisorPort{addr: macOf(mac)}, fd: fd, stop: stop}, nil
 }
 
 func (t *gvisorTAP) GSOMaxSize() uint32               { return 65535 }

@@ -142,7 +142,7 @@ func resolve(c *client) (values, error) {
 		replies := 0
 		for k := range n {
 			b := in.message(k)
-			if answer(out.buffer(replies), b, c.neighbours) {
+			if answer(out.buffer(replies), b, firstNeighbour, c.neighbours) {
 				replies++
 				continue
 			}
@@ -166,9 +166,8 @@ func resolve(c *client) (values, error) {
 	return v, nil
 }
 
-// answer writes the reply to a frame that is an ARP request for one of n
-// neighbours.
-func answer(reply, request []byte, n int) bool {
+// answer writes the reply to a frame that is an ARP request for one of n stations.
+func answer(reply, request []byte, first uint32, n int) bool {
 	h, l, err := link.ParseEthernet(request)
 	if err != nil || h.Type != link.ARP {
 		return false
@@ -179,7 +178,7 @@ func answer(reply, request []byte, n int) bool {
 	}
 	a := p.TargetIP.As4()
 	target := binary.BigEndian.Uint32(a[:])
-	if target-firstNeighbour >= uint32(n) {
+	if target-first >= uint32(n) {
 		return false
 	}
 	ip, mac := station(target)

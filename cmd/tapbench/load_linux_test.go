@@ -65,8 +65,8 @@ func TestNeighboursAnswer(t *testing.T) {
 	arp.Packet{Op: arp.Request, SenderAddr: hostMAC, SenderIP: hostPrefix.Addr(), TargetIP: ip}.Put(request[link.EthernetHeaderLen:])
 
 	reply := make([]byte, arpFrameLen)
-	require.False(t, answer(reply, request, 5), "neighbours 0 to 4")
-	require.True(t, answer(reply, request, 6))
+	require.False(t, answer(reply, request, firstNeighbour, 5), "neighbours 0 to 4")
+	require.True(t, answer(reply, request, firstNeighbour, 6))
 	h, n, err := link.ParseEthernet(reply)
 	require.NoError(t, err)
 	require.Equal(t, link.Ethernet{Dst: hostMAC, Src: mac, Type: link.ARP}, h)
@@ -74,9 +74,9 @@ func TestNeighboursAnswer(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, arp.Packet{Op: arp.Reply, SenderAddr: mac, SenderIP: ip, TargetAddr: hostMAC, TargetIP: hostPrefix.Addr()}, p)
 
-	require.False(t, answer(reply, reply, 6), "a reply is no request")
-	require.False(t, answer(reply, request[:20], 6))
-	require.False(t, answer(reply, request[:4], 6))
+	require.False(t, answer(reply, reply, firstNeighbour, 6), "a reply is no request")
+	require.False(t, answer(reply, request[:20], firstNeighbour, 6))
+	require.False(t, answer(reply, request[:4], firstNeighbour, 6))
 }
 
 func TestDatagramFor(t *testing.T) {

@@ -56,6 +56,7 @@ func TestSuiteOnTapstack(t *testing.T) {
 	}{
 		// Wide enough for a machine that does ten things at once, and with -race.
 		{"up1 gbps", 0.001, 1000}, {"down1 gbps", 0.001, 1000}, {"up8 gbps", 0.001, 1000}, {"down8 gbps", 0.001, 1000},
+		{"forward64 rate", 100, 1e8}, {"forward1500 rate", 100, 1e8}, {"forward64 dut", 0, 10000},
 		{"up1500 gbps", 0.001, 100}, {"down1500 gbps", 0.001, 100},
 		{"up1 dut", 0, 1000}, {"up1 machine", 0, 1000},
 		{"udpecho rate", 10, 1e7}, {"udpecho dut", 0.1, 1e5},

@@ -23,8 +23,24 @@ import (
 // kernel's side of its link, which is called deviceName.
 const (
 	deviceName = "t0"
+	farName    = "t1"
 	tunPath    = "/dev/net/tun"
 )
+
+// benchLink is a link of a device under test: its name at the kernel's side, the
+// addresses of both sides and the host's link-layer address.
+type benchLink struct {
+	name         string
+	host, kernel netip.Prefix
+	mac          link.Addr
+}
+
+// links are those of every device: the first has the services, to the second
+// packets are forwarded.
+var links = []benchLink{
+	{deviceName, hostPrefix, kernelPrefix, hostMAC},
+	{farName, netip.MustParsePrefix("10.16.0.2/24"), netip.MustParsePrefix("10.16.0.1/24"), link.Addr{2, 0, 0, 0, 16, 2}},
+}
 
 var (
 	hostPrefix   = netip.MustParsePrefix("10.9.0.2/15")
@@ -82,16 +98,20 @@ func raiseFileLimit() error {
 	return unix.Setrlimit(unix.RLIMIT_NOFILE, &l)
 }
 
-// setUpKernelSide gives the kernel its address on the link of the caller's
+// setUpKernelSide gives the kernel its addresses on the links of the caller's
 // namespace.
 func setUpKernelSide() error {
-	return errors.Join(tap.AddAddress(deviceName, kernelPrefix), tap.SetUp(deviceName, true))
+	var errs []error
+	for _, l := range links {
+		errs = append(errs, tap.AddAddress(l.name, l.kernel), tap.SetUp(l.name, true))
+	}
+	return errors.Join(errs...)
 }
 
 // tapstackSockets are those of this project's host.
 type tapstackSockets struct{ *stack.Host }
 
-// newTapstackSockets returns a host behind a TAP, with room for all neighbours
+// newTapstackSockets returns a host behind two TAPs, with room for all neighbours
 // that a test has: netstack has its limit built in, and the kernel's is the
 // machine's.
 //
@@ -111,12 +131,19 @@ func newTapstackSockets(o tap.Offload) (sockets, error) {
 			return nil, err
 		}
 	}
-	d, err := tap.Open(tap.Config{Name: deviceName, Addr: hostMAC, Peer: kernelPrefix, Offload: o})
-	if err != nil {
+	if err := h.SetSysctl("net.ipv4.ip_forward", "1"); err != nil {
 		return nil, err
 	}
-	_, err = h.AddInterface(stack.InterfaceConfig{Name: deviceName, Device: d, Addrs: []netip.Prefix{hostPrefix}})
-	return tapstackSockets{h}, err
+	for _, l := range links {
+		d, err := tap.Open(tap.Config{Name: l.name, Addr: l.mac, Peer: l.kernel, Offload: o})
+		if err != nil {
+			return nil, err
+		}
+		if _, err := h.AddInterface(stack.InterfaceConfig{Name: l.name, Device: d, Addrs: []netip.Prefix{l.host}}); err != nil {
+			return nil, err
+		}
+	}
+	return tapstackSockets{h}, nil
 }
 
 func (t tapstackSockets) listen(port int) (net.Listener, error) {

@@ -65,6 +65,9 @@ func suite() []test {
 	trip := func(label string) []row {
 		return []row{{"p50", label + ", p50", "us", less}, {"p99", label + ", p99", "us", less}}
 	}
+	forwarding := func(label string) []row {
+		return []row{{"rate", label, "1/s", more}, {"dut", "– CPU of the stack's process", "us", less}, {"lost", "– lost", "", neither}}
+	}
 	return []test{
 		{name: "up1", load: bulk(true, 1), rows: throughput("TCP upload, 1 connection")},
 		{name: "down1", load: bulk(false, 1), rows: throughput("TCP download, 1 connection")},
@@ -77,6 +80,8 @@ func suite() []test {
 			{"dut", "– CPU of the stack's process", "us", less},
 			{"lost", "– lost", "", neither},
 		}},
+		{name: "forward64", load: forward(64), rows: forwarding("Forwarding between two links, 64 B")},
+		{name: "forward1500", load: forward(1500), rows: forwarding("Forwarding between two links, 1500 B")},
 		{name: "tcprr", load: roundTrips("tcp4"), rows: trip("TCP round trip of 1 byte")},
 		{name: "udprr", load: roundTrips("udp4"), rows: trip("UDP round trip of 1 byte")},
 		{name: "connect", load: connects(8), rows: []row{{"rate", "TCP connect and close, 8 dialers", "1/s", more}}},
