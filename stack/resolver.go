@@ -101,20 +101,25 @@ func (h *Host) LookupNetIP(ctx context.Context, network, name string) ([]netip.A
 		return nil, &net.DNSError{Err: errNoDNS.Error(), Name: name}
 	}
 	r := h.Resolver()
-	var first error
+	var none, failed error
 	for _, full := range candidates(name, dns.Search) {
 		list, err := r.LookupNetIP(ctx, network, full)
 		if err == nil {
 			return list, nil
 		}
-		if e := (*net.DNSError)(nil); !errors.As(err, &e) || !e.IsNotFound {
+		switch e := (*net.DNSError)(nil); {
+		case !errors.As(err, &e), e.IsTimeout, ctx.Err() != nil:
 			return nil, renamed(err, name)
-		}
-		if first == nil {
-			first = err
+		case e.IsNotFound:
+			none = err
+		default: // of this domain nothing is known, of the next perhaps
+			failed = err
 		}
 	}
-	return nil, renamed(first, name)
+	if failed != nil {
+		return nil, renamed(failed, name)
+	}
+	return nil, renamed(none, name)
 }
 
 // isLocalhost reports whether the name is this host's, on every host.

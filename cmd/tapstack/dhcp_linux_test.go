@@ -83,7 +83,7 @@ func TestKernelDHCP(t *testing.T) {
 	p := newDHCPLAN(t, "t0", "t1")
 	dir := t.TempDir()
 	server := startDnsmasq(t, dir, "10.0.0.50,10.0.0.59", "--dhcp-option=option:T1,9", "--dhcp-option=option:T2,60", "--dhcp-option=26,1400",
-		"--domain=example.lan", "--host-record=peer.example.lan,10.0.0.1", "--dhcp-option=121,0.0.0.0/0,10.0.0.1,192.168.9.0/24,10.0.0.9")
+		"--domain=example.lan", "--local=/example.lan/", "--domain-needed", "--host-record=peer.example.lan,10.0.0.1", "--dhcp-option=121,0.0.0.0/0,10.0.0.1,192.168.9.0/24,10.0.0.9")
 	second := &program{t: t, ns: p.ns, sock: filepath.Join(t.TempDir(), "c.sock")}
 	host := p.start("--link", "name=t0,addr=dhcp", "--service", "none")
 	require.Regexp(t, `(?m)^    inet 10\.0\.0\.50/24 brd 10\.0\.0\.255 scope global dynamic t0\n       valid_lft 1[01]\dsec preferred_lft 1[01]\dsec$`, p.ok("addr show t0"))
@@ -91,6 +91,23 @@ func TestKernelDHCP(t *testing.T) {
 		"192.168.9.0/24 via 10.0.0.9 dev t0 proto dhcp src 10.0.0.50 metric 1002 \n", p.ok("route"))
 	require.Contains(t, p.ok("link show t0"), "mtu 1400")
 	require.Contains(t, p.ok("ping -c 1 10.0.0.1"), " 1 received")
+
+	// Names are looked up where the lease says.
+	require.Regexp(t, `^PING peer \(10\.0\.0\.1\) 56\(84\) bytes of data\.\n64 bytes from peer\.example\.lan \(10\.0\.0\.1\): icmp_seq=1 ttl=64 `, p.ok("ping -c 1 peer"))
+	require.Contains(t, p.ok("ping -n -c 1 peer.example.lan"), "64 bytes from 10.0.0.1: ")
+	for _, c := range []struct {
+		line, errs string
+		code       int
+	}{
+		{"ping -c 1 nobody", "ping: nobody: Name or service not known\n", 2},
+		{"nc nobody 80", "nc: getaddrinfo for host \"nobody\" port 80: Name or service not known\n", 1},
+		{"nc -w 1 peer 80", "nc: connect to peer port 80: Connection refused\n", 1},
+		{"nc -u -w 1 nobody 80", "nc: getaddrinfo for host \"nobody\" port 80: Name or service not known\n", 1},
+	} {
+		code, _, errs := p.run(strings.Fields(c.line)...)
+		require.Equal(t, c.errs, errs)
+		require.Equal(t, c.code, code, c.line)
+	}
 
 	other := second.start("--link", "name=t1,addr=dhcp", "--service", "none")
 	require.Contains(t, second.ok("addr show t1"), "inet 10.0.0.51/24 ")

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -28,7 +29,7 @@ type ncOptions struct {
 func (c *cli) ncCommand() *cobra.Command {
 	var o ncOptions
 	cmd := &cobra.Command{
-		Use:   "nc [-u] [-l] [-k] [-w SEC] [-p PORT] [-s ADDR] [-I DEV] [IP] [PORT]",
+		Use:   "nc [-u] [-l] [-k] [-w SEC] [-p PORT] [-s ADDR] [-I DEV] [HOST] [PORT]",
 		Short: "Connect standard input and output to a socket of the host, as netcat",
 		Long: `Connect standard input and output to a socket of the host.
 
@@ -36,6 +37,8 @@ TCP: the end of standard input closes that direction; nc ends when the peer clos
 other. UDP: each read of standard input is one datagram, each datagram received is one
 write; broadcasts are allowed. As on a socket of Linux, a host that cannot be reached is
 no error to UDP, unless --recverr asks for it.
+
+HOST is an address, or a name that the host looks up with its own name servers.
 
 -w limits how long connecting may take, and how long to listen on once standard input
 has ended and nothing comes. A failure ends with errno's words and exit code 1.`,
@@ -58,7 +61,7 @@ has ended and nothing comes. A failure ends with errno's words and exit code 1.`
 	f.BoolVar(&o.confirm, "confirm", false, "UDP: tell the neighbour table that the peer works (MSG_CONFIRM)")
 	f.BoolVar(&o.recvErr, "recverr", false, "UDP: report every ICMP error (IP_RECVERR)")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "say who is connected")
-	f.BoolP("numeric", "n", false, "accepted: names are never looked up")
+	f.BoolP("numeric", "n", false, "accepted: addresses are not turned into names")
 	f.BoolP("ipv4", "4", false, "accepted: there is only IPv4")
 	f.BoolP("half-close", "N", false, "accepted: the end of input always closes that direction")
 	return cmd
@@ -103,7 +106,10 @@ func (o ncOptions) request(args []string) (r control.NCRequest, err error) {
 	default:
 		addr, err := parseAddr(args[0])
 		if err != nil {
-			return r, usage("nc: %v", err)
+			if !looksLikeName(args[0]) {
+				return r, usage("nc: %v", err)
+			}
+			addr, r.Name = netip.IPv4Unspecified(), args[0]
 		}
 		to, err := parsePort(args[1])
 		if err != nil {
@@ -113,6 +119,13 @@ func (o ncOptions) request(args []string) (r control.NCRequest, err error) {
 	}
 	r.Local = netip.AddrPortFrom(local, port)
 	return r, nil
+}
+
+// looksLikeName reports whether s may be the name of a host: neither an address nor
+// one that is spelled wrong.
+func looksLikeName(s string) bool {
+	letters := strings.ContainsFunc(s, func(r rune) bool { return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' })
+	return letters && len(s) <= 253 && !strings.ContainsAny(s, ":/% \t\n")
 }
 
 func parsePort(s string) (uint16, error) {
@@ -135,6 +148,10 @@ func (c *cli) nc(ctx context.Context, o ncOptions, args []string) error {
 	case errors.As(err, &remote) && remote.Errno != 0 && !remote.Invalid:
 		fmt.Fprintf(c.err, "nc: %s: %s\n", ncSubject(r), capital(remote.Errno.Error()))
 		return &silentError{exitFailed}
+	case errors.As(err, &remote) && remote.Errno == 0 && r.Name != "":
+		// As OpenBSD's nc puts it.
+		fmt.Fprintf(c.err, "nc: getaddrinfo for host \"%s\" port %d: %s\n", r.Name, r.Remote.Port(), strings.TrimPrefix(remote.Text, r.Name+": "))
+		return &silentError{exitFailed}
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
@@ -153,6 +170,9 @@ func (c *cli) nc(ctx context.Context, o ncOptions, args []string) error {
 func ncSubject(r control.NCRequest) string {
 	if r.Listen {
 		return "listen on " + r.Local.String()
+	}
+	if r.Name != "" {
+		return fmt.Sprintf("connect to %s port %d", r.Name, r.Remote.Port())
 	}
 	return "connect to " + r.Remote.String()
 }

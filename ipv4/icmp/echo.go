@@ -124,7 +124,9 @@ type EchoRequest struct {
 	Seq      uint16
 	Payload  []byte
 	TTL, TOS uint8  // TTL 0: the default
-	DF       bool   // don't fragment: Send returns EMSGSIZE for more than the path carries
+	DF       bool   // don't fragment: Send returns EMSGSIZE for more than the path carries (IP_PMTUDISC_DO)
+	Probe    bool   // DF, but with regard to the interface alone (IP_PMTUDISC_PROBE)
+	Fragment bool   // never set DF, routers may fragment (IP_PMTUDISC_DONT)
 	Confirm  bool   // the neighbour is known to work (MSG_CONFIRM)
 	Options  []byte // IP options
 }

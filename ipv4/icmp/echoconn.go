@@ -69,8 +69,22 @@ func (c *EchoConn) Send(r EchoRequest) error {
 	putEcho(p, c.id, r.Seq, r.Payload)
 	p.Confirm = r.Confirm
 	// As Linux's ping: DF as long as it fits, unless it must not be fragmented.
-	return c.pr.output(p, TypeEcho, ipv4.Send{Src: c.laddr, Dst: r.Dst, Protocol: ipv4.ProtocolICMP, TTL: r.TTL, TOS: r.TOS,
-		DF: true, Want: !r.DF, ID: uint16(c.pr.config.Rand.Uint32()), Interface: c.oif, Options: r.Options})
+	return c.output(p, r, ipv4.Send{Src: c.laddr, Dst: r.Dst, Protocol: ipv4.ProtocolICMP, TTL: r.TTL, TOS: r.TOS,
+		DF: !r.Fragment, Want: !r.DF && !r.Probe, ID: uint16(c.pr.config.Rand.Uint32()), Interface: c.oif, Options: r.Options})
+}
+
+func (c *EchoConn) output(p *link.Packet, r EchoRequest, s ipv4.Send) error {
+	if !r.Probe {
+		return c.pr.output(p, TypeEcho, s)
+	}
+	path, err := c.pr.ip.OutputPath(s.Dst, s.Src, s.Interface)
+	if err != nil {
+		return c.pr.output(p, TypeEcho, s) // which fails for the same reason, and counts
+	}
+	path.MTU = path.Interface.MTU()
+	err = c.pr.ip.OutputBy(path, p, s)
+	c.pr.count(TypeEcho, err)
+	return err
 }
 
 // Receive waits for a reply, or an error about a request, in EchoReply.Err. Its

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"net/http"
+	"net/netip"
 	"syscall"
 
 	"github.com/tapstack/tapstack/ipv4/tcp"
@@ -75,6 +76,13 @@ func (s *Server) socket(ctx context.Context, q NCRequest) (socket, error) {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, q.Timeout)
 		defer cancel()
+	}
+	if q.Name != "" && !q.Listen {
+		ip, err := s.lookup(ctx, q.Name)
+		if err != nil {
+			return nil, err
+		}
+		q.Remote = netip.AddrPortFrom(ip, q.Remote.Port())
 	}
 	if !q.Listen && !q.Remote.Addr().Is4() {
 		return nil, invalid("control: %s is not an IPv4 address and a port", q.Remote)

@@ -117,3 +117,66 @@ func TestPingRefused(t *testing.T) {
 		require.NotEmpty(t, n.pingEvents(PingRequest{Dst: ip("10.0.0.255"), Broadcast: true, Count: 1, Wait: time.Second}))
 	})
 }
+
+func TestPingOptions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		list := n.pingEvents(PingRequest{Dst: ip("10.0.0.2"), Count: 4, Preload: 3, Interval: time.Second})
+		require.Equal(t, []string{"start", "sent", "sent", "sent", "reply", "reply", "reply", "sent", "reply", "done"}, kinds(list))
+
+		start := time.Now()
+		n.pingEvents(PingRequest{Dst: ip("10.0.0.2"), Count: 9, Interval: time.Second, Adaptive: true})
+		require.Less(t, time.Since(start), time.Second, "as fast as answers come")
+
+		// With a deadline requests go on after the last that was asked for, and an
+		// error is the end.
+		n.post("neigh/replace", NeighRequest{Dst: ip("10.0.0.9"), Dev: "eth0", LLAddr: &mac9})
+		list = n.pingEvents(PingRequest{Dst: ip("10.0.0.9"), Count: 1, Interval: time.Second, Deadline: 2500 * time.Millisecond})
+		require.Equal(t, []string{"start", "sent", "sent", "sent", "done"}, kinds(list))
+		start = time.Now()
+		n.pingEvents(PingRequest{Dst: ip("10.0.0.8"), Count: 9, Interval: 4 * time.Second, Deadline: time.Minute})
+		require.Less(t, time.Since(start), 5*time.Second)
+
+		rr := append([]byte{1, 7, 39, 4}, make([]byte, 36)...)
+		list = n.pingEvents(PingRequest{Dst: ip("10.0.0.2"), Count: 1, Options: rr, Pattern: []byte{0xff}, Size: 32})
+		require.Contains(t, string(list[2].Opts), "\x0a\x00\x00\x02", "who answered has recorded itself")
+		require.Empty(t, list[2].Data, "nothing is damaged")
+
+		list = n.pingEvents(PingRequest{Dst: ip("10.0.0.255"), Broadcast: true, Count: 1, Wait: time.Second})
+		require.True(t, list[0].Broadcast)
+		for _, r := range []PingRequest{{Dst: ip("10.0.0.2"), Options: make([]byte, 44)}, {Dst: ip("10.0.0.2"), Pattern: make([]byte, 17)}, {Dst: ip("10.0.0.2"), Preload: 70000}} {
+			n.refused("POST", "ping", r, http.StatusBadRequest, "at most")
+		}
+	})
+}
+
+// What is known of the path counts for do, and the interface alone for probe.
+func TestPingPathMTU(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		n.alice.IPv4().UpdatePathMTU(ip("10.0.0.2"), 1300)
+		for _, tc := range []struct {
+			r    PingRequest
+			want PingEvent
+		}{
+			{PingRequest{DF: true}, PingEvent{Kind: "send_error", Seq: 1, Error: "message too long", MTU: 1300}},
+			{PingRequest{Probe: true}, PingEvent{Kind: "sent", Seq: 1}},
+			{PingRequest{Fragment: true}, PingEvent{Kind: "sent", Seq: 1}},
+			{PingRequest{}, PingEvent{Kind: "sent", Seq: 1}},
+		} {
+			tc.r.Dst, tc.r.Size, tc.r.Count = ip("10.0.0.2"), 1400, 1
+			require.Equal(t, tc.want, n.pingEvents(tc.r)[1])
+		}
+		list := n.pingEvents(PingRequest{Dst: ip("10.0.0.2"), Size: 1473, Count: 1, Probe: true})
+		require.Equal(t, PingEvent{Kind: "send_error", Seq: 1, Error: "message too long", MTU: 1500}, list[1])
+	})
+}
+
+func TestPingNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		require.Equal(t, ip("127.0.0.1"), n.pingEvents(PingRequest{Name: "localhost", Names: true, Count: 1})[0].Dst)
+		n.refused("POST", "ping", PingRequest{Name: "nobody"}, http.StatusUnprocessableEntity, "nobody: Name or service not known")
+		n.refused("POST", "ping", PingRequest{Name: "fe80::1"}, http.StatusUnprocessableEntity, "Address family for hostname not supported")
+	})
+}

@@ -23,6 +23,7 @@ type NCRequest struct {
 	Keep    bool           `json:"keep,omitempty"` // listen on after a connection
 	Local   netip.AddrPort `json:"local,omitzero"`
 	Remote  netip.AddrPort `json:"remote,omitzero"`
+	Name    string         `json:"name,omitempty"`    // whose address replaces that of Remote
 	Dev     string         `json:"dev,omitempty"`     // SO_BINDTODEVICE
 	Confirm bool           `json:"confirm,omitempty"` // UDP: MSG_CONFIRM on every datagram
 	RecvErr bool           `json:"recverr,omitempty"` // UDP: IP_RECVERR

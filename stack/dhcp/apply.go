@@ -113,14 +113,12 @@ func (c *Client) claimed(ev claimEvent) {
 // apply sets what comes with the address, and takes away what came with the
 // address before and does not any more.
 func (c *Client) apply(l Lease) {
-	had := routesOf(c.current, c.iface.Index())
-	want := routesOf(l, c.iface.Index())
-	for _, r := range had {
-		if !slices.ContainsFunc(want, r.Equal) {
-			_ = c.host.IPv4().DeleteRoute(r) // somebody else may have
-		}
+	gone := c.current
+	gone.Routes = slices.DeleteFunc(slices.Clone(gone.Routes), func(r Route) bool { return slices.Contains(l.Routes, r) })
+	for _, r := range routesOf(gone, c.iface.Index()) {
+		_ = c.host.IPv4().DeleteRoute(r) // somebody else may have
 	}
-	for _, r := range want {
+	for _, r := range routesOf(l, c.iface.Index()) {
 		if err := c.host.IPv4().AddRoute(r); err != nil && !errors.Is(err, syscall.EEXIST) {
 			c.config.Logger.Warn("DHCP: route cannot be added", "name", c.config.Interface, "route", r.Dst.String(), "gateway", r.Gateway.String(), "err", err)
 		}
