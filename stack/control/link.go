@@ -158,9 +158,9 @@ func claimed(list []Address, c *stack.AddressClaim) []Address {
 		list, n = append(list, a), len(list)
 	}
 	list[n].ACD = state.String()
-	life := c.Lifetime()
-	list[n].Dynamic = life.Dynamic
-	list[n].ValidUntil, list[n].PreferredUntil = life.Valid.Round(0), life.Preferred.Round(0)
+	if life := c.Lifetime(); life.Dynamic { // otherwise as the address was added
+		list[n].Dynamic, list[n].ValidUntil, list[n].PreferredUntil = true, life.Valid.Round(0), life.Preferred.Round(0)
+	}
 	return list
 }
 
