@@ -79,7 +79,7 @@ func (h Ethernet) Put(b []byte) {
 	binary.BigEndian.PutUint16(b[12:14], uint16(h.Type))
 }
 
-// PacketType is how a received frame was addressed, Linux's pkt_type.
+// PacketType is how a frame was addressed, with the numbers of Linux's pkt_type.
 type PacketType uint8
 
 const (
@@ -93,11 +93,13 @@ const (
 	// OtherHost: to another station's unicast address; a TAP delivers these
 	// too.
 	OtherHost
+	// Outgoing: sent by this station, as packet sockets see it.
+	Outgoing
 )
 
 // String returns Linux's word for the type.
 func (t PacketType) String() string {
-	return [...]string{"host", "broadcast", "multicast", "otherhost"}[t&3]
+	return [...]string{"host", "broadcast", "multicast", "otherhost", "outgoing", "5", "6", "7"}[t&7]
 }
 
 // Classify returns the class of a frame sent to dst, for a station whose

@@ -19,6 +19,7 @@ import (
 	"github.com/tapstack/tapstack/ipv4/tcp"
 	"github.com/tapstack/tapstack/ipv4/udp"
 	"github.com/tapstack/tapstack/link"
+	"github.com/tapstack/tapstack/link/packet"
 	"github.com/tapstack/tapstack/link/pipe"
 	"github.com/tapstack/tapstack/neighbour"
 	"github.com/tapstack/tapstack/stack/clock"
@@ -61,6 +62,7 @@ type Host struct {
 
 	drops      link.Drops
 	conf       *devconf.Table
+	packets    *packet.Table
 	neighbours *neighbour.Table
 	arp        *arp.Protocol
 	ip         *ipv4.Protocol
@@ -92,6 +94,7 @@ func New(c Config) (*Host, error) {
 	}
 	h := &Host{name: c.Name, clock: c.Clock, log: c.Logger, resolver: c.Resolver, started: c.Clock.Now(), conf: devconf.New(), next: 1}
 	h.nics.Store(&[]*Interface{})
+	h.packets = packet.New(packet.Config{Clock: c.Clock, Link: h.packetLink})
 
 	h.ip = ipv4.New(ipv4.Config{
 		Clock: c.Clock, Rand: c.Rand, Drops: &h.drops, Conf: h.conf,
@@ -197,6 +200,7 @@ func (h *Host) Close() error {
 		}
 	}
 	h.loops.Wait()
+	h.packets.Close()
 	h.arp.Close()
 	h.neighbours.Close()
 	h.ip.Close()

@@ -13,6 +13,7 @@ import (
 	"github.com/tapstack/tapstack/arp"
 	"github.com/tapstack/tapstack/ipv4"
 	"github.com/tapstack/tapstack/link"
+	"github.com/tapstack/tapstack/link/packet"
 	"github.com/tapstack/tapstack/neighbour"
 	"github.com/tapstack/tapstack/stack/devconf"
 )
@@ -192,6 +193,7 @@ func (h *Host) RemoveInterface(name string) error {
 	h.arp.RemoveInterface(i.index)
 	h.neighbours.RemoveInterface(i.index)
 	h.conf.RemoveInterface(i.index)
+	h.packets.Down(i.index)
 	h.mu.Unlock()
 	return i.dev.Close()
 }
@@ -306,6 +308,9 @@ func (i *Interface) input(p *link.Packet) {
 	// A TAP hands over every frame that the kernel sends; a card filters by
 	// address, so the host does.
 	p.In, p.EtherType, p.Type = i.index, eth.Type, link.Classify(eth.Dst, i.Addr())
+	if h.packets.Any() {
+		h.packets.Received(p, n)
+	}
 	switch p.Type {
 	case link.OtherHost:
 		i.drop(p, link.OtherHostFrame)
@@ -337,12 +342,15 @@ func (i *Interface) drop(p *link.Packet, r link.DropReason) {
 //
 // A device that reported the loss of its carrier is still offered every frame:
 // it knows first when the carrier is back.
-func (i *Interface) Write(p *link.Packet) error {
+func (i *Interface) Write(p *link.Packet) error { return i.writeFrom(p, nil) }
+
+// writeFrom is Write for a packet socket, which does not see the frame itself.
+func (i *Interface) writeFrom(p *link.Packet, from *packet.Conn) error {
 	if !i.up.Load() || i.cut.Load() {
 		return i.refuse(p)
 	}
 	if i.features.Take(p) {
-		return i.write(p)
+		return i.write(p, from)
 	}
 	segments, ok := link.Segment(p, link.EthernetHeaderLen)
 	if !ok {
@@ -352,14 +360,17 @@ func (i *Interface) Write(p *link.Packet) error {
 	}
 	var err error
 	for q := segments.Pop(); q != nil; q = segments.Pop() {
-		if e := i.write(q); e != nil {
+		if e := i.write(q, from); e != nil {
 			err = e
 		}
 	}
 	return err
 }
 
-func (i *Interface) write(p *link.Packet) error {
+func (i *Interface) write(p *link.Packet, from *packet.Conn) error {
+	if i.host.packets.Any() {
+		i.host.packets.Sent(i.index, p, from)
+	}
 	n := uint64(p.Len())
 	if err := i.dev.Write(p); err != nil {
 		i.stats.TxDropped.Add(1)

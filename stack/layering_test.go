@@ -13,8 +13,8 @@ const module = "github.com/tapstack/tapstack/"
 
 // levels gives each package its height; a package imports only lower ones.
 var levels = map[string]int{
-	"link": 0, "stack/clock": 0, "stack/random": 0, "stack/devconf": 0,
-	"neighbour": 1, "link/tap": 1, "link/pipe": 1, "link/fault": 1, "link/pcap": 1, "link/linktest": 1, "link/tap/taptest": 2,
+	"link": 0, "stack/deadline": 1, "stack/clock": 0, "stack/random": 0, "stack/devconf": 0,
+	"neighbour": 1, "link/tap": 1, "link/pipe": 1, "link/fault": 1, "link/pcap": 1, "link/packet": 2, "link/linktest": 1, "link/tap/taptest": 2,
 	"arp": 2, "ipv4": 2,
 	"ipv4/icmp": 3, "ipv4/igmp": 3, "ipv4/udp": 3, "ipv4/tcp": 3,
 	"stack": 4, "stack/stacktest": 5, "stack/dhcp": 5, "stack/control": 5,
@@ -26,6 +26,7 @@ var thirdParty = map[string][]string{
 	"gvisor.dev/gvisor/pkg/buffer": {"link", "ipv4/tcp"},
 	"gvisor.dev/gvisor":            {"cmd/tapbench"},
 	"golang.org/x/net/ipv4":        {"ipv4/udp"},
+	"golang.org/x/net/bpf":         {"link/packet"},
 	"golang.org/x/sys":             {"link/tap", "link/tap/taptest", "cmd/"},
 	"github.com/songgao/water":     {"link/tap"},
 	"github.com/gaissmai/bart":     {"ipv4"},

@@ -33,6 +33,7 @@ func (h *Host) SetUp(name string, up bool) error {
 			announce = i.index
 		} else {
 			h.arp.Purge()
+			h.packets.Down(i.index)
 		}
 		h.neighbours.SetUp(i.index, up)
 		h.ip.SetUp(i.index, up)

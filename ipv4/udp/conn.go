@@ -11,6 +11,7 @@ import (
 
 	"github.com/tapstack/tapstack/ipv4"
 	"github.com/tapstack/tapstack/link"
+	"github.com/tapstack/tapstack/stack/deadline"
 )
 
 // minReadBuffer is the smallest receive buffer in bytes (Linux's
@@ -48,7 +49,7 @@ type Conn struct {
 	errors   []QueuedError
 	pending  syscall.Errno // what the next call returns (Linux's sk_err)
 	closed   bool
-	reads    deadline
+	reads    deadline.Deadline
 	opts     options
 	sends    sendBuffer
 }
@@ -71,9 +72,9 @@ func newConn(pr *Protocol, laddr, raddr netip.AddrPort, src netip.Addr, sc Socke
 	c.members = pr.ip.NewMemberships()
 	c.readable.L, c.sends.writable.L, c.sends.mu = &c.mu, &c.mu, &c.mu
 	c.sends.limit.Store(defaultWriteBuffer)
-	c.sends.deadline.wake, c.sends.deadline.clock = &c.sends.writable, pr.config.Clock
+	c.sends.deadline.Init(&c.sends.writable, pr.config.Clock)
 	c.opts.loop = true
-	c.reads.wake, c.reads.clock = &c.readable, pr.config.Clock
+	c.reads.Init(&c.readable, pr.config.Clock)
 	c.id.Store(pr.config.Rand.Uint32())
 	return c
 }
@@ -127,8 +128,8 @@ func (c *Conn) close() bool {
 	c.errors = nil
 	c.pr.memory.release(c.reserved)
 	c.reserved = 0
-	c.reads.stopLocked()
-	c.sends.deadline.stopLocked()
+	c.reads.StopLocked()
+	c.sends.deadline.StopLocked()
 	c.readable.Broadcast()
 	c.sends.writable.Broadcast()
 	c.mu.Unlock()
@@ -142,16 +143,16 @@ func (c *Conn) close() bool {
 
 // SetDeadline is SetReadDeadline and SetWriteDeadline.
 func (c *Conn) SetDeadline(t time.Time) error {
-	return c.set(func() { c.reads.setLocked(t); c.sends.deadline.setLocked(t) })
+	return c.set(func() { c.reads.SetLocked(t); c.sends.deadline.SetLocked(t) })
 }
 
 // SetReadDeadline makes reads, those that wait too, fail with
 // os.ErrDeadlineExceeded from t on; the zero time is never.
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.set(func() { c.reads.setLocked(t) }) }
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.set(func() { c.reads.SetLocked(t) }) }
 
 // SetWriteDeadline makes writes fail from t on, and ends those that wait.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
-	return c.set(func() { c.sends.deadline.setLocked(t) })
+	return c.set(func() { c.sends.deadline.SetLocked(t) })
 }
 
 // takeErrorLocked returns what ends a call before it begins: the socket is

@@ -17,7 +17,7 @@ func TestDeadlineTimer(t *testing.T) {
 		for range 10 {
 			require.NoError(t, c.SetReadDeadline(time.Now().Add(time.Hour)))
 		}
-		require.Nil(t, c.reads.timer, "nobody waits")
+		require.Zero(t, c.reads.ArmedLocked(), "nobody waits")
 		start := time.Now()
 		done := make(chan time.Duration)
 		wait := func() {
@@ -30,7 +30,7 @@ func TestDeadlineTimer(t *testing.T) {
 		armedFor := func() time.Time {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			return c.reads.armed
+			return c.reads.ArmedLocked()
 		}
 		armed := armedFor()
 		require.NoError(t, c.SetReadDeadline(start.Add(2*time.Hour)))

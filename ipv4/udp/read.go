@@ -22,7 +22,7 @@ func (c *Conn) take(flags, room int) (taken link.Queue, run coalesced, want cont
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
-		if err := c.takeErrorLocked(c.reads.passedLocked()); err != nil {
+		if err := c.takeErrorLocked(c.reads.PassedLocked()); err != nil {
 			return taken, run, 0, err
 		}
 		if c.queue.Len() > 0 {
@@ -31,7 +31,7 @@ func (c *Conn) take(flags, room int) (taken link.Queue, run coalesced, want cont
 		if flags&MsgDontWait != 0 {
 			return taken, run, 0, syscall.EAGAIN
 		}
-		c.reads.waitLocked()
+		c.reads.WaitLocked()
 	}
 	first := c.queue.Oldest()
 	run = runOf(first)

@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"github.com/tapstack/tapstack/link"
+	"github.com/tapstack/tapstack/stack/deadline"
 )
 
 const (
@@ -26,7 +27,7 @@ type sendBuffer struct {
 
 	mu       *sync.Mutex // the socket's
 	writable sync.Cond
-	deadline deadline
+	deadline deadline.Deadline
 }
 
 // charge makes p, which is about to be sent, count.
@@ -62,10 +63,10 @@ func (c *Conn) waitForRoom(dontWait bool) error {
 	b.waiting.Add(1)
 	defer b.waiting.Add(-1)
 	for b.full() {
-		if err := c.takeErrorLocked(b.deadline.passedLocked()); err != nil {
+		if err := c.takeErrorLocked(b.deadline.PassedLocked()); err != nil {
 			return err
 		}
-		b.deadline.waitLocked()
+		b.deadline.WaitLocked()
 	}
 	return nil
 }

@@ -98,7 +98,7 @@ func (c *Conn) send(data [][]byte, to netip.AddrPort, o SendOptions) error {
 		n += len(b)
 	}
 	c.mu.Lock()
-	err := c.takeErrorLocked(c.sends.deadline.passedLocked())
+	err := c.takeErrorLocked(c.sends.deadline.PassedLocked())
 	opts := c.opts
 	c.mu.Unlock()
 	switch {
