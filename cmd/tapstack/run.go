@@ -36,6 +36,7 @@ type runFlags struct {
 	links, routes, sysctls, services []string
 	dns                              []string
 	logLevel, logFormat              string
+	config                           string // file with the same settings
 }
 
 func (c *cli) runCommand() *cobra.Command {
@@ -61,11 +62,28 @@ that does not is created, brought up, and removed at the end.
            it has
   gro      off: received TCP segments are not put together
 
+--config FILE is YAML with the keys links, routes, sysctls, services, dns, control,
+log_level and log_format. A link or a route is what its flag takes, or a mapping:
+
+  links:
+    - name: t0
+      addr: [10.1.0.2/24, 10.1.0.3/24]
+      peer: 10.1.0.1/24
+  routes:
+    - {dst: 0.0.0.0/0, via: 10.1.0.1}
+  sysctls:
+    net.ipv4.conf.t0.arp_ignore: 1
+  services: [http, echo]
+
+A flag takes the place of its key; --sysctl is set after the file's. Unknown keys
+are refused.
+
 One processor is left to the other side of the TAPs; the environment variable
 GOMAXPROCS says otherwise.`,
 		Example: `  sudo tapstack run
   sudo tapstack run --link name=t0,addr=10.1.0.2/24,peer=10.1.0.1/24 --route 0.0.0.0/0,via=10.1.0.1
-  sudo tapstack run --link name=t0,addr=10.1.0.1/24 --link name=t1,addr=10.2.0.1/24 --sysctl net.ipv4.ip_forward=1`,
+  sudo tapstack run --link name=t0,addr=10.1.0.1/24 --link name=t1,addr=10.2.0.1/24 --sysctl net.ipv4.ip_forward=1
+  sudo tapstack run --config host.yaml --log-level debug`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usage("run takes no arguments, only flags; see `tapstack run --help`")
@@ -73,6 +91,9 @@ GOMAXPROCS says otherwise.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.configure(cmd.Flags(), &f); err != nil {
+				return err
+			}
 			cfg, err := c.hostConfig(f)
 			if err != nil {
 				return err
@@ -87,6 +108,7 @@ GOMAXPROCS says otherwise.`,
 	fl.StringArrayVar(&f.sysctls, "sysctl", nil, "KEY=VALUE, set before the links get their addresses; may repeat")
 	fl.StringArrayVar(&f.services, "service", nil, "http, echo, discard, chargen or none; may repeat (default http,echo)")
 	fl.StringArrayVar(&f.dns, "dns", nil, "address of a name server, besides those of DHCP; may repeat")
+	fl.StringVar(&f.config, "config", "", "YAML file with these settings, see above; what the flags say goes before")
 	fl.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	fl.StringVar(&f.logFormat, "log-format", "text", "text or json")
 	return cmd

@@ -170,3 +170,21 @@ func TestKernelShellOfTheUser(t *testing.T) {
 	require.Equal(t, "t0               UP             10.0.0.2/24 \n", string(out))
 	p.stop(host, "t0")
 }
+
+// A host can be run from a file, and says what is wrong with one.
+func TestKernelRunFromAFile(t *testing.T) {
+	p := newProgram(t)
+	name := filepath.Join(t.TempDir(), "host.yaml")
+	write := func(text string) { require.NoError(t, os.WriteFile(name, []byte(text), 0o600)) }
+	write("links:\n  - {name: t0, addr: 10.0.0.2/24, peer: 10.0.0.1/24}\nsysctls: {net.ipv4.ip_default_ttl: 33}\nroutes: [\"10.9.0.0/16,via=10.0.0.1\"]\n" +
+		"services: none\ncontrol: " + p.sock + "\n")
+	host := p.start("--config", name)
+	require.Equal(t, "net.ipv4.ip_default_ttl = 33\n", p.ok("sysctl net.ipv4.ip_default_ttl"))
+	require.Contains(t, p.ok("route"), "10.9.0.0/16 via 10.0.0.1 dev t0")
+	require.Contains(t, p.ok("ping -c 1 10.0.0.1"), " 1 received")
+	p.stop(host, "t0")
+	write("links:\n  - {name: t0, adr: 10.0.0.2/24}\n")
+	code, _, errs := p.run("run", "--config", name)
+	require.Equal(t, 2, code)
+	require.Equal(t, "Error: "+name+":2: there is no key \"adr\": want one of addr, gro, mac, mtu, name, offload, peer, queues\n", errs)
+}
