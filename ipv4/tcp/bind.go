@@ -70,8 +70,15 @@ func (b *Binding) SetReuse(reuse bool) {
 	b.reuse = reuse
 }
 
-// Listen is Protocol.Listen at the bound address.
+// Listen is Protocol.Listen at the bound address. The error is EADDRINUSE, too, when
+// a connection has the port and does not share it (SocketConfig.ReuseAddr).
 func (b *Binding) Listen(sc SocketConfig) (*Listener, error) {
+	for _, u := range b.pr.users(b.lport)[b.lport] {
+		// Connections that an earlier listener has accepted.
+		if overlap(u.laddr, b.laddr) && !(u.reuse && sc.ReuseAddr) {
+			return nil, opError("listen", "listen", netip.AddrPort{}, b.LocalAddrPort(), syscall.EADDRINUSE)
+		}
+	}
 	return b.pr.listen(b.LocalAddrPort(), sc, b)
 }
 

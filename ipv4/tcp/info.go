@@ -34,6 +34,7 @@ type Info struct {
 	RecvQ, SendQ           int // bytes unread; unacknowledged. Of a listener: connections waiting; backlog
 	RcvBuf, SndBuf         int // bytes that fit into the buffers
 	OutOfOrder             int // segments that wait for a gap
+	Unsent, Retransmitted  int // bytes; segments in flight that were sent again
 	LastDataSent           time.Time
 	LastReceived           time.Time
 	Closed                 bool // by its user
@@ -55,6 +56,7 @@ func (c *Conn) Info() Info {
 		SndCwnd: c.win.cwnd, Unacked: c.snd.inFlight(), Lost: c.loss.lost, DupAcks: c.loss.dupAcks,
 		SndWnd: c.snd.wnd, RcvWnd: c.rcv.window(), RecvQ: c.rcv.queue.bytes, SendQ: c.snd.buf.len(),
 		OutOfOrder: len(c.rcv.ofo.pieces), LastDataSent: c.lastSent.time(c.pr.epoch), LastReceived: c.lastHeard.time(c.pr.epoch), Closed: c.closed,
+		Unsent: c.snd.unsent(), Retransmitted: c.retransmittedLocked(),
 	}
 	i.RcvBuf, i.SndBuf = c.rcv.limit, c.snd.capacity(c.win.cwnd)
 	if c.win.ssthresh < maxCongestionWindow {

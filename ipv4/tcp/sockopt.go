@@ -72,3 +72,29 @@ func (c *Conn) finTimeout() time.Duration {
 	}
 	return c.pr.config.FinTimeout
 }
+
+// WriteBuffer returns how many bytes may wait for acknowledgement now.
+func (c *Conn) WriteBuffer() int {
+	c.lock()
+	defer c.unlock()
+	return c.snd.capacity(c.win.cwnd)
+}
+
+// retransmittedLocked counts the segments in flight that were sent again
+// (tcpi_retrans).
+func (c *Conn) retransmittedLocked() int {
+	n := 0
+	for i := range c.snd.sent.len() {
+		if x := c.snd.sent.at(i); x.sent > 1 && !x.lost {
+			n++
+		}
+	}
+	return n
+}
+
+// Defaults returns the protocol's configuration with the defaults filled in.
+func (pr *Protocol) Defaults() Config { return pr.config }
+
+// CongestionControl returns the name of the algorithm that connections begin with
+// (net.ipv4.tcp_congestion_control).
+func (c Config) CongestionControl() string { return new(reno).name() }

@@ -25,6 +25,9 @@ type sendBuffer struct {
 	waiting atomic.Int32 // writers
 	limit   atomic.Int64 // SO_SNDBUF, in bytes of what datagrams cost
 
+	wanted atomic.Bool            // somebody who does not wait wants room
+	event  atomic.Pointer[func()] // Notify's, for them
+
 	mu       *sync.Mutex // the socket's
 	writable sync.Cond
 	deadline deadline.Deadline
@@ -40,10 +43,19 @@ func (b *sendBuffer) charge(p *link.Packet) {
 // Uncharge is the end of a packet (link.Owner, Linux's sock_wfree). Writers go on
 // when half of the buffer is free.
 func (b *sendBuffer) Uncharge(n int) {
-	if left := b.charged.Add(int64(-n)); 2*left <= b.limit.Load() && b.waiting.Load() > 0 {
+	left := b.charged.Add(int64(-n))
+	if 2*left > b.limit.Load() {
+		return
+	}
+	if b.waiting.Load() > 0 {
 		b.mu.Lock()
 		b.writable.Broadcast()
 		b.mu.Unlock()
+	}
+	if b.wanted.Load() && b.wanted.CompareAndSwap(true, false) {
+		if f := b.event.Load(); f != nil {
+			(*f)()
+		}
 	}
 }
 

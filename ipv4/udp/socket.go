@@ -1,12 +1,17 @@
 package udp
 
-import "net/netip"
+import (
+	"errors"
+	"net/netip"
+	"syscall"
+)
 
 // Readiness is what poll(2) is made of, as far as it can change by itself.
 type Readiness struct {
 	Readable bool // a datagram waits
 	Next     int  // its length in bytes (SIOCINQ)
 	Error    bool // an error waits to be told, or is queued
+	Writable bool // half of the send buffer is free
 }
 
 // Notify has f called whenever Ready may have changed for the better, with no lock
@@ -16,13 +21,17 @@ func (c *Conn) Notify(f func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.onEvent = f
+	c.sends.event.Store(&f)
+	if f == nil {
+		c.sends.event.Store(nil)
+	}
 }
 
 // Ready tells what a call would find.
 func (c *Conn) Ready() Readiness {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := Readiness{Readable: c.queue.Len() > 0, Error: c.pending != 0 || len(c.errors) > 0}
+	r := Readiness{Writable: c.sends.half(), Readable: c.queue.Len() > 0, Error: c.pending != 0 || len(c.errors) > 0}
 	if r.Readable {
 		r.Next = c.queue.Oldest().Len()
 	}
@@ -38,3 +47,27 @@ func (c *Conn) TryRead(b []byte, flags int) (n int, from netip.AddrPort, truncat
 	}
 	return r.n, r.from, r.flags&MsgTrunc != 0, nil
 }
+
+// TrySend is Send that does not wait: the error is EAGAIN when the send buffer is
+// full, and Notify's function tells of room.
+func (c *Conn) TrySend(b []byte, to netip.AddrPort, o SendOptions) error {
+	o.dontWait = true
+	_, err := c.Send(b, to, o)
+	if errors.Is(err, syscall.EAGAIN) && c.sends.half() { // since then
+		_, err = c.Send(b, to, o)
+	}
+	return err
+}
+
+// half reports whether half of the buffer is free. If not, Notify's function will
+// tell.
+func (b *sendBuffer) half() bool {
+	if 2*b.charged.Load() <= b.limit.Load() {
+		return true
+	}
+	b.wanted.Store(true)
+	return 2*b.charged.Load() <= b.limit.Load()
+}
+
+// Charged returns how many bytes are on their way (SIOCOUTQ).
+func (c *Conn) Charged() int { return int(c.sends.charged.Load()) }

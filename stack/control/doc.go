@@ -21,6 +21,7 @@
 //	GET  /v1/ss
 //	POST /v1/ping                          POST /v1/arping
 //	POST /v1/blast                         POST /v1/nc (an upgrade, see Frame)
+//	POST /v1/sock (an upgrade, see package sock)
 //
 // The monitors, trace, ping and arping answer with one JSON object a line for as long as the client
 // stays. Their ends hold nothing open: a client that goes away ends the work done

@@ -95,6 +95,7 @@ func New(h *stack.Host, c Config) *Server {
 	s.mux.HandleFunc("POST /v1/ping", s.ping)
 	s.mux.HandleFunc("POST /v1/arping", s.arping)
 	s.mux.HandleFunc("POST /v1/nc", s.nc)
+	s.mux.HandleFunc("POST /v1/sock", s.sock)
 	s.mux.HandleFunc("POST /v1/pprof", s.pprof)
 	return s
 }
