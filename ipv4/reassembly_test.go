@@ -421,10 +421,11 @@ func FuzzReassembly(f *testing.F) {
 				m = new(model)
 				continue
 			}
-			if reason == link.NotSpecified {
-				m.bytes += c.to - c.from
-			}
 			m.length, m.last = max(m.length, c.to), m.last || !more
+			if reason == link.DupFrag {
+				continue // completes nothing, even if it tells the length
+			}
+			m.bytes += c.to - c.from
 			if m.last && m.bytes == m.length {
 				require.NotNil(t, res.whole)
 				require.True(t, bytes.Equal(data[:m.length], res.whole.Bytes()[HeaderLen:]))
