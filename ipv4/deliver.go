@@ -80,7 +80,30 @@ func plain(p *link.Packet) {
 // DeliverError tells the transport of a packet that we sent about an ICMP error;
 // package icmp calls it.
 func (pr *Protocol) DeliverError(e TransportError) {
+	if e.Type == TypeUnreachable && e.Code == CodeFragNeeded && !pr.fragNeeded(&e) {
+		return
+	}
 	if to := pr.handlers[e.Inner.Protocol].Load(); to != nil && to.Error != nil {
 		to.Error(e)
 	}
 }
+
+// fragNeeded applies net.ipv4.ip_no_pmtu_disc to an error that tells a path's MTU,
+// and reports whether the transport is to hear of it.
+func (pr *Protocol) fragNeeded(e *TransportError) bool {
+	switch pr.sysctls.noPMTUDisc.Load() {
+	case 0:
+	case 2:
+		return false
+	case 3:
+		// Only who can tell that an error is about a packet of his own.
+		return e.Inner.Protocol == ProtocolTCP
+	default:
+		e.Info = 0 // the path carries something, but not what the error says
+	}
+	return true
+}
+
+// PathMTUDiscovery reports whether sockets set DF unless they are told otherwise:
+// net.ipv4.ip_no_pmtu_disc is 0.
+func (pr *Protocol) PathMTUDiscovery() bool { return pr.sysctls.noPMTUDisc.Load() == 0 }

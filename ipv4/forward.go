@@ -28,6 +28,9 @@ func (pr *Protocol) forward(i *Interface, path *Path, h *Header, p *link.Packet,
 		return
 	}
 	pr.stats.ForwDatagrams.Add(1)
+	if e := pr.exceptions.find(h.Dst, path.route); e != nil {
+		e.apply(pr.config.Clock.Now(), path, pr.sysctls.forwardUsePMTU.Load() != 0)
+	}
 	if h.DF && p.SegmentLen() > path.MTU {
 		pr.stats.FragFails.Add(1)
 		pr.ReportError(p, ErrorMessage{Type: TypeUnreachable, Code: CodeFragNeeded, Info: uint32(path.MTU), Reason: link.IPFragNeeded})

@@ -207,7 +207,9 @@ func (pr *Protocol) SetMTU(index, mtu int) error {
 	if mtu < MinMTU {
 		return fmt.Errorf("ipv4: MTU %d on %s, want %d or more: %w", mtu, i.Name(), MinMTU, syscall.EINVAL)
 	}
-	if new := int32(min(mtu, MaxPacketLen)); i.mtu.Swap(new) != new {
+	mtu = min(mtu, MaxPacketLen)
+	if old := int(i.mtu.Swap(int32(mtu))); old != mtu {
+		pr.exceptions.linkMTU(i, old, mtu)
 		pr.linkEvent(i, LinkChanged)
 	}
 	return nil

@@ -18,21 +18,20 @@ func (pr *Protocol) Learned(dst netip.Addr) (l Learned, ok bool) {
 	if !dst.Is4() {
 		return l, false
 	}
-	list := pr.exceptions.buckets[exceptionBucket(dst)].Load()
-	if list == nil {
+	var path Path
+	if errno := pr.outputPath(&path, &key{dst: dst}, netip.Addr{}); errno != 0 {
+		return l, false
+	}
+	e := pr.exceptions.find(dst, path.route)
+	if e == nil {
 		return l, false
 	}
 	now := pr.config.Clock.Now()
-	for _, e := range *list {
-		if e.dst != dst {
-			continue
-		}
-		if e.gateway.IsValid() && now.Before(e.gatewayUntil) {
-			l.Redirected, l.Until = true, e.gatewayUntil
-		}
-		if e.mtu != 0 && now.Before(e.mtuUntil) {
-			l.MTU, l.Locked, l.Until = e.mtu, e.locked, e.mtuUntil
-		}
+	if e.gateway.IsValid() && now.Before(e.gatewayUntil) {
+		l.Redirected, l.Until = true, e.gatewayUntil
+	}
+	if e.knowsMTU(now) {
+		l.MTU, l.Locked, l.Until = e.mtu, e.locked, e.mtuUntil
 	}
 	return l, l.MTU != 0 || l.Redirected
 }

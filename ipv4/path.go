@@ -32,6 +32,8 @@ type Path struct {
 	member bool
 	// metrics are the route's, nil when it has none.
 	metrics *Metrics
+	// route is what was decided by, nil for a path without one.
+	route *route
 }
 
 // NextHop returns the address to resolve for a packet to dst.
@@ -151,7 +153,7 @@ func (pr *Protocol) outputPath(path *Path, k *key, src netip.Addr) syscall.Errno
 			src = pr.selectSource(i, gateway, r.Scope)
 		}
 	}
-	*path = Path{Type: r.Type, Interface: i, Gateway: gateway, Src: src, MTU: r.mtu(i)}
+	*path = Path{Type: r.Type, Interface: i, Gateway: gateway, Src: src, MTU: r.mtu(i), route: r}
 	if r.metrics != nil {
 		path.metrics = r.metrics
 		path.locked = r.metrics.Locked&(1<<MetricMTU) != 0
@@ -296,7 +298,7 @@ func (pr *Protocol) inputPath(path *Path, i *Interface, k *key, src netip.Addr) 
 	if reason != link.NotSpecified {
 		return reason, 0
 	}
-	*path = Path{Type: Unicast, Interface: out, Gateway: gateway, MTU: r.mtu(out)}
+	*path = Path{Type: Unicast, Interface: out, Gateway: gateway, MTU: r.mtu(out), route: r}
 	// RFC 1812 section 5.2.7.2: the sender is a neighbour on the link that the
 	// next hop is on.
 	if direct && out == i {

@@ -71,7 +71,7 @@ func TestOutputPath(t *testing.T) {
 			}
 			require.Equal(t, tc.iface, p.Interface.Index())
 			require.Equal(t, tc.next, p.NextHop(addr(tc.dst)).String())
-			p.Interface, p.Gateway = nil, netip.Addr{}
+			p.Interface, p.Gateway, p.route = nil, netip.Addr{}, nil
 			require.Equal(t, tc.want, p)
 		})
 	}

@@ -85,10 +85,8 @@ func (pr *Protocol) Close() {
 	pr.idents.close()
 }
 
-// setRoutesLocked publishes f. What was learned about paths is forgotten.
-func (pr *Protocol) setRoutesLocked(f *fib) {
-	pr.fib.Store(f)
-	pr.exceptions.clear()
-}
+// setRoutesLocked publishes f. What was learned about paths by routes that stay is
+// still believed.
+func (pr *Protocol) setRoutesLocked(f *fib) { pr.fib.Store(f) }
 
 func (pr *Protocol) drop(p *link.Packet, r link.DropReason) { pr.config.Drops.Drop(p, r) }

@@ -21,6 +21,11 @@ type sysctls struct {
 
 	multipathPolicy   atomic.Int64 // what flows are told apart by: 0 addresses, 1 ports as well
 	multipathUseNeigh atomic.Int64 // next hops that do not answer are passed over
+
+	noPMTUDisc     atomic.Int64 // how errors about a path's MTU are taken: see fragNeeded
+	forwardUsePMTU atomic.Int64 // bool: they limit what is forwarded, too
+	minPathMTU     atomic.Int64 // the least that is believed
+	mtuExpires     atomic.Int64 // seconds that it is believed (RFC 1191, section 6.3)
 }
 
 func (s *sysctls) reset() {
@@ -29,6 +34,8 @@ func (s *sysctls) reset() {
 	s.fragHighThresh.Store(4 << 20)
 	s.fragLowThresh.Store(3 << 20)
 	s.fragMaxDist.Store(64)
+	s.minPathMTU.Store(552)
+	s.mtuExpires.Store(600)
 	s.igmpMaxMemberships.Store(20)
 	s.igmpMaxMSF.Store(10)
 }
@@ -37,20 +44,35 @@ func (s *sysctls) reassemblyTime() time.Duration {
 	return time.Duration(s.fragTime.Load()) * time.Second
 }
 
+func (s *sysctls) pathMTUTime() time.Duration {
+	return time.Duration(s.mtuExpires.Load()) * time.Second
+}
+
 // sysctl returns the setting of a name, with its range.
 func (s *sysctls) sysctl(name string) (v *atomic.Int64, low, high int64) {
-	const most = 1<<31 - 1
+	const (
+		most       = 1<<31 - 1
+		maxSeconds = most / 250 // Linux counts them in jiffies, of which there are 250 a second
+	)
 	switch name {
 	case "ip_default_ttl":
 		return &s.defaultTTL, 1, 255
 	case "ipfrag_time":
-		return &s.fragTime, 0, most
+		return &s.fragTime, -maxSeconds, maxSeconds
 	case "ipfrag_high_thresh":
 		return &s.fragHighThresh, s.fragLowThresh.Load(), most
 	case "ipfrag_low_thresh":
 		return &s.fragLowThresh, 0, s.fragHighThresh.Load()
 	case "ipfrag_max_dist":
 		return &s.fragMaxDist, 0, most
+	case "ip_no_pmtu_disc":
+		return &s.noPMTUDisc, 0, 255
+	case "ip_forward_use_pmtu":
+		return &s.forwardUsePMTU, 0, 255
+	case "route.min_pmtu":
+		return &s.minPathMTU, MinMTU, most
+	case "route.mtu_expires":
+		return &s.mtuExpires, -maxSeconds, maxSeconds
 	case "igmp_max_memberships":
 		return &s.igmpMaxMemberships, math.MinInt32, most
 	case "igmp_max_msf":
@@ -65,7 +87,8 @@ func (s *sysctls) sysctl(name string) (v *atomic.Int64, low, high int64) {
 
 // SetSysctl sets net.ipv4.<name>: ip_forward, ip_default_ttl, one of
 // ipfrag_time (seconds), ipfrag_high_thresh, ipfrag_low_thresh (bytes) and
-// ipfrag_max_dist, or one of igmp_max_memberships, igmp_max_msf, fib_multipath_hash_policy
+// ipfrag_max_dist, one of ip_no_pmtu_disc, ip_forward_use_pmtu, route.min_pmtu
+// (bytes) and route.mtu_expires (seconds), or one of igmp_max_memberships, igmp_max_msf, fib_multipath_hash_policy
 // and fib_multipath_use_neigh. The error is ENOENT, or EINVAL out of range.
 func (pr *Protocol) SetSysctl(name string, value int) error {
 	if name == "ip_forward" {
@@ -97,5 +120,6 @@ func (pr *Protocol) Sysctl(name string) (int, error) {
 // SysctlNames returns the names that SetSysctl knows.
 func SysctlNames() []string {
 	return []string{"ip_forward", "ip_default_ttl", "ipfrag_time", "ipfrag_high_thresh", "ipfrag_low_thresh", "ipfrag_max_dist",
+		"ip_no_pmtu_disc", "ip_forward_use_pmtu", "route.min_pmtu", "route.mtu_expires",
 		"igmp_max_memberships", "igmp_max_msf", "fib_multipath_hash_policy", "fib_multipath_use_neigh"}
 }

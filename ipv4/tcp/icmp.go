@@ -38,6 +38,7 @@ func (c *Conn) icmpError(e *ipv4.TransportError, seq Seq) {
 		return
 	}
 	if e.Type == ipv4.TypeUnreachable && e.Code == ipv4.CodeFragNeeded {
+		c.pr.ip.UpdatePathMTU(e.Inner.Dst, int(e.Info&0xffff)) // later connections want to know as well
 		c.setPMTULocked(now, int(e.Info&0xffff))
 		return
 	}

@@ -54,6 +54,8 @@ func (i *testIP) OutputPath(dst, src netip.Addr, oif int) (ipv4.Path, error) {
 	}
 	return ipv4.Path{Type: ipv4.Unicast, Src: i.addr, MTU: i.mtu}, nil
 }
+func (i *testIP) UpdatePathMTU(netip.Addr, int) {}
+
 func (i *testIP) AddrType(a netip.Addr) ipv4.RouteType {
 	switch {
 	case a == i.addr:

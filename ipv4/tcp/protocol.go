@@ -15,6 +15,7 @@ type ip interface {
 	Output(p *link.Packet, s ipv4.Send) error
 	OutputPath(dst, src netip.Addr, oif int) (ipv4.Path, error)
 	AddrType(a netip.Addr) ipv4.RouteType
+	UpdatePathMTU(dst netip.Addr, mtu int)
 	Handle(protocol uint8, h ipv4.Handler)
 }
 
