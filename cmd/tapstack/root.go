@@ -56,11 +56,12 @@ func (c *cli) root() *cobra.Command {
 		Short: "A virtual host with its own TCP/IP stack on a TAP device",
 		Long: `tapstack runs a virtual host: its own ARP, neighbour table, IPv4, ICMP, UDP and
 TCP on a TAP device. Every other command talks to a running host through its
-control socket, in the words of ip, sysctl, ping, arping and nc.`,
+control socket, in the words of ip, sysctl, ping, arping, ss and nc.`,
 		Example: `  tapstack demo                          # see it work, no root needed
   sudo tapstack run                      # a host at 10.0.0.2, the kernel at 10.0.0.1
   ping 10.0.0.2; curl http://10.0.0.2/   # from another shell
-  sudo tapstack neigh                    # what the host thinks of its neighbours`,
+  sudo tapstack neigh                    # what the host thinks of its neighbours
+  sudo tapstack shell                    # a shell in which ip, ping, ss, ... are the host's`,
 		SilenceErrors:    true,
 		SilenceUsage:     true,
 		TraverseChildren: true,
@@ -83,7 +84,41 @@ control socket, in the words of ip, sysctl, ping, arping and nc.`,
 		c.sysctlCommand(), c.nstatCommand(), c.traceCommand(), c.pingCommand(), c.arpingCommand(), c.ncCommand(), c.sockCommand(), c.blastCommand(), c.pprofCommand(),
 		c.shellCommand(), c.ssCommand(),
 	)
+	help := c.helpCommand()
+	root.AddCommand(help)
+	root.SetHelpCommand(help)
+	group(root)
+	c.complete(root)
 	return root
+}
+
+// commandGroups are the groups of commands, in the order of the help text.
+func commandGroups() []commandGroup {
+	return []commandGroup{
+		{"run", "Running a host:", []string{"run", "demo", "status", "shell"}},
+		{"ip", "As iproute2:", []string{"addr", "link", "maddress", "monitor", "neigh", "nstat", "ntable", "route", "rule", "ss"}},
+		{"tools", "As procps, iputils, netcat and tcpdump:", []string{"arping", "capture", "nc", "ping", "sysctl", "tracepath", "traceroute"}},
+		{"look", "Looking inside, and from programs:", []string{"blast", "pprof", "proxy", "sock", "trace"}},
+		{"self", "About the program:", []string{"completion", "docs", "help", "version"}},
+	}
+}
+
+type commandGroup struct {
+	id, title string
+	commands  []string
+}
+
+// group sorts the commands of root into groups.
+func group(root *cobra.Command) {
+	for _, g := range commandGroups() {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
+		for _, name := range g.commands {
+			if cmd := command(root, name); cmd != nil {
+				cmd.GroupID = g.id
+			}
+		}
+	}
+	root.SetCompletionCommandGroupID("self")
 }
 
 // defaultControl returns where the control socket is when nobody says otherwise.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -31,7 +32,7 @@ func TestUsageErrors(t *testing.T) {
 		"foo", "--foo", "neigh --foo", "neigh show nud foo", "neigh add 10.0.0.9", "neigh add 10.0.0.300 dev t0", "neigh flush",
 		"neigh get dev t0", "n s foo", "link set", "link set t0", "addr add 10.0.0.5/24", "route add", "route show table 7", "route get",
 		"sysctl", "sysctl -w net.ipv4.ip_forward", "sysctl =1", "sysctl -a -r (", "ntable change", "ntable show foo", "nstat [", "monitor link",
-		"nc", "nc 10.0.0.1", "nc 10.0.0.1 0", "nc 10.0.0.1 http", "nc -l", "ss state foo", "ss foo", "ss -f x", "nc -k 10.0.0.1 7", "nc -w -1 10.0.0.1 7", "nc -s x 10.0.0.1 7",
+		"nc", "nc 10.0.0.1", "nc 10.0.0.1 0", "nc 10.0.0.1 http", "nc -l", "ss state foo", "help foo", "help neigh foo", "ss foo", "ss -f x", "nc -k 10.0.0.1 7", "nc -w -1 10.0.0.1 7", "nc -s x 10.0.0.1 7",
 		"blast", "blast x 1 9", "blast 10.0.0.3 0 9", "blast 10.0.0.3 1 0", "blast 10.0.0.3 1 9 0", "status now",
 		"run now", "run --link foo", "run --link name=t0 --link name=t0", "run --route 10.0.0.0/8", "run --route 10.0.0.0/8,dev=t9", "run --sysctl x",
 		"run --service ftp", "run --service none,http", "run --log-level loud", "run --log-format xml", "docs pdf", "trace now", "pprof", "pprof cpu", "pprof foo -o x", "pprof cpu heap -o x", "pprof heap -o x --seconds 1", "pprof cpu -o x --seconds 0", "pprof cpu -o x --seconds 3601", "trace --tcp", "link add", "link del", "link add t1 type dummy", "arping", "addr add 10.0.0.5/24 dev t0 acd sometimes", "addr del 10.0.0.5/24 dev t0 acd",
@@ -150,6 +151,12 @@ func TestHelp(t *testing.T) {
 	code, out, _ = try(t, "completion", "bash")
 	require.Equal(t, 0, code)
 	require.Contains(t, out, "complete")
+	code, out, _ = try(t, "help", "neigh", "add")
+	require.Equal(t, 0, code)
+	require.Contains(t, out, "tapstack neigh add {IP")
+	code, out, _ = try(t, "__complete", "help", "neigh", "f")
+	require.Equal(t, 0, code)
+	require.Contains(t, out, "flush\t")
 	code, out, _ = try(t, "version")
 	require.Equal(t, 0, code)
 	require.True(t, strings.HasPrefix(out, "tapstack "), out)
@@ -166,4 +173,18 @@ func TestManPages(t *testing.T) {
 		require.Contains(t, string(b), ".SH EXAMPLES")
 	}
 	require.Equal(t, `\&.x \e \-y`, roff(`.x \ -y`))
+	b, err := os.ReadFile(filepath.Join(dir, "man1", "tapstack.1"))
+	require.NoError(t, err)
+	for _, want := range []string{".SH EXIT STATUS", "TAPSTACK_CONTROL", "tapstack\\-shell(1)", "tapstack\\-ss(1)"} {
+		require.Contains(t, string(b), want)
+	}
+	groff, err := exec.LookPath("groff")
+	if err != nil {
+		return
+	}
+	pages, err := filepath.Glob(filepath.Join(dir, "man1", "*.1"))
+	require.NoError(t, err)
+	out, err := exec.Command(groff, append([]string{"-man", "-Tutf8", "-ww", "-z"}, pages...)...).CombinedOutput()
+	require.NoError(t, err)
+	require.Empty(t, string(out), "what groff has to say about them")
 }
