@@ -81,7 +81,7 @@ control socket, in the words of ip, sysctl, ping, arping, ss and nc.`,
 	root.AddCommand(
 		c.runCommand(), c.demoCommand(), c.statusCommand(), c.versionCommand(), c.docsCommand(),
 		c.neighCommand(), c.ntableCommand(), c.addrCommand(), c.linkCommand(), c.routeCommand(), c.monitorCommand(),
-		c.sysctlCommand(), c.nstatCommand(), c.traceCommand(), c.pingCommand(), c.arpingCommand(), c.ncCommand(), c.sockCommand(), c.blastCommand(), c.pprofCommand(),
+		c.sysctlCommand(), c.nstatCommand(), c.traceCommand(), c.pingCommand(), c.tracerouteCommand(), c.arpingCommand(), c.ncCommand(), c.sockCommand(), c.blastCommand(), c.pprofCommand(),
 		c.shellCommand(), c.ssCommand(),
 	)
 	help := c.helpCommand()

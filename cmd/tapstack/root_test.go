@@ -50,7 +50,7 @@ func TestUsageErrors(t *testing.T) {
 func TestNoHost(t *testing.T) {
 	for _, line := range []string{
 		"status", "neigh", "-j neigh show nud all", "neigh add 10.0.0.9 dev t0", "neigh del 10.0.0.9 dev t0", "neigh monitor", "addr", "link set t0 up",
-		"route", "route get 10.0.0.9", "sysctl -a", "sysctl net.ipv4.ip_forward", "ntable", "nstat", "ping -c 1 10.0.0.1", "nc 10.0.0.1 7",
+		"route", "route get 10.0.0.9", "sysctl -a", "sysctl net.ipv4.ip_forward", "ntable", "nstat", "ping -c 1 10.0.0.1", "traceroute 10.0.0.1", "nc 10.0.0.1 7",
 		"blast 10.0.0.3 1 9", "arping 10.0.0.1", "trace", "pprof cpu -o -", "pprof heap -o -", "monitor addr", "link add t1", "link del t1", "addr add 10.0.0.5/24 dev t0 acd",
 	} {
 		t.Run(line, func(t *testing.T) {

@@ -93,6 +93,7 @@ func New(h *stack.Host, c Config) *Server {
 	s.mux.HandleFunc("GET /v1/monitor", s.monitor)
 	s.mux.HandleFunc("GET /v1/trace", s.trace)
 	s.mux.HandleFunc("POST /v1/ping", s.ping)
+	s.mux.HandleFunc("POST /v1/traceroute", s.traceroute)
 	s.mux.HandleFunc("POST /v1/arping", s.arping)
 	s.mux.HandleFunc("POST /v1/nc", s.nc)
 	s.mux.HandleFunc("POST /v1/sock", s.sock)
