@@ -72,10 +72,47 @@ type sysctlOwner struct {
 func (h *Host) sysctlOwners() []sysctlOwner {
 	return []sysctlOwner{
 		{"net.ipv4.", []string{"ip_forward"}, func(string) value { return h.confValue(devconf.All, devconf.Forwarding) }},
+		{"net.ipv4.", []string{"ip_local_port_range"}, func(string) value { return value{h.portRange, h.setPortRange} }},
 		numbers("net.ipv4.", ipv4.SysctlNames(), h.ip.Sysctl, h.ip.SetSysctl),
 		numbers("net.ipv4.", icmp.SysctlNames(), h.icmp.Sysctl, h.icmp.SetSysctl),
 		numbers("net.ipv4.", igmp.SysctlNames(), h.igmp.Sysctl, h.igmp.SetSysctl),
 	}
+}
+
+// firstUserPort is where ports begin that sockets may get without asking (Linux's
+// ip_unprivileged_port_start).
+const firstUserPort = 1024
+
+// portRange returns the ports for sockets that ask for none.
+func (h *Host) portRange() (string, error) {
+	first, last := h.tcp.PortRange()
+	return fmt.Sprintf("%d\t%d", first, last), nil
+}
+
+// setPortRange sets them: the first, or the first and the last.
+func (h *Host) setPortRange(s string) error {
+	first, last := h.tcp.PortRange()
+	bad := fmt.Errorf("stack: sysctl ip_local_port_range=%s: want two ports from %d on: %w", s, firstUserPort, syscall.EINVAL)
+	words := strings.Fields(s)
+	if len(words) == 0 {
+		return bad
+	}
+	for i, p := range []*uint16{&first, &last} {
+		if i >= len(words) {
+			break
+		}
+		v, err := strconv.ParseUint(words[i], 0, 16)
+		if err != nil {
+			return bad
+		}
+		*p = uint16(v)
+	}
+	if first < firstUserPort || last < first {
+		return bad
+	}
+	h.tcp.SetPortRange(first, last)
+	h.udp.SetPortRange(first, last)
+	return nil
 }
 
 // numbers is an owner whose values are all integers.

@@ -42,6 +42,9 @@ func TestSysctlsAreTheKernels(t *testing.T) {
 			t.Errorf("%s = %s, the kernel's is %s", name, v, want)
 		}
 		values := []string{"", "x", "0", "4", "64", "256", "1000", "1x", "0x10", "020", "8 9"}
+		if strings.HasSuffix(name, "_range") {
+			values = append(values, "1024 1024", "1023 2000", "2000 1999", "2000 65535", "2000 65536", "0x800 4096", "3000\t4000", "5 x", "2000 x", "2000")
+		}
 		if !times.MatchString(name) {
 			values = append(values, "-1", "1", "2", "3", "255", "100000", "2147483647", "2147483648", "4294967295", "4294967296", "-2147483649", "1 2")
 		}

@@ -215,6 +215,9 @@ func (r *ipRun) run(ctx context.Context, args []string) (int, string) {
 		}
 		cmd, verb, args = sub, ours, args[1:]
 	}
+	if verb == "" && len(args) > 0 && args[0] == "help" {
+		return ipUsage, ipHelp(cmd)
+	}
 	if r.inet6 {
 		return r.noIPv6(verb)
 	}
@@ -223,6 +226,9 @@ func (r *ipRun) run(ctx context.Context, args []string) (int, string) {
 	err := cmd.ValidateArgs(args)
 	if err == nil {
 		err = cmd.RunE(cmd, args)
+	}
+	if object == "monitor" && len(args) > 0 {
+		err = as(err, ipUsage, "Argument %q is unknown, try \"ip monitor help\".", args[len(args)-1])
 	}
 	return ipExit(err, object, verb)
 }

@@ -51,6 +51,7 @@ func TestIPComplainsAsIproute2(t *testing.T) {
 		{"neigh add 10.0.0.9 lladdr zz dev t0", 1, `"zz" is invalid lladdr.`},
 		{"neigh add 10.0.0.9 lladdr", 255, `Command line is not complete. Try option "help"`},
 		{"neigh add 10.0.0.9 dev t0 foo", 255, `Error: either "to" is duplicate, or "foo" is a garbage.`},
+		{"monitor foo", 255, `Argument "foo" is unknown, try "ip monitor help".`},
 		{"route add default via foo", 1, `Error: any valid address is expected rather than "foo".`},
 		{"-6 route add ::/0 dev t0", 2, "Error: ip -6: there is no IPv6 here."},
 		{"-B link", 2, `Error: ip: there is no address family "bridge" here, only inet`},

@@ -31,6 +31,7 @@ type Protocol struct {
 	waits    timeWaits
 	stats    stats
 	nextPort atomic.Uint32
+	ports    portRange
 
 	established atomic.Int64 // TcpCurrEstab
 	closed      atomic.Bool

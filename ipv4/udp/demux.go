@@ -11,7 +11,7 @@ import (
 	"github.com/tapstack/tapstack/ipv4"
 )
 
-// The ports of sockets that ask for none (Linux's
+// The ports of sockets that ask for none, unless SetPortRange says others (Linux's
 // net.ipv4.ip_local_port_range).
 const (
 	firstEphemeral = 32768
@@ -33,6 +33,24 @@ type demux struct {
 
 	mu     sync.Mutex // held by who changes a list
 	closed bool
+	ports  atomic.Uint32 // the first and the last for those that ask for none; 0: the default
+}
+
+// portRange returns the ports for sockets that ask for none.
+func (d *demux) portRange() (first, last uint16) {
+	if w := d.ports.Load(); w != 0 {
+		return uint16(w >> 16), uint16(w)
+	}
+	return firstEphemeral, lastEphemeral
+}
+
+// PortRange returns the ports of sockets that ask for none.
+func (pr *Protocol) PortRange() (first, last uint16) { return pr.demux.portRange() }
+
+// SetPortRange changes the ports of sockets that ask for none. first must not be 0,
+// nor more than last.
+func (pr *Protocol) SetPortRange(first, last uint16) {
+	pr.demux.ports.Store(uint32(first)<<16 | uint32(last))
 }
 
 type page [256]atomic.Pointer[[]*Conn]
@@ -123,8 +141,11 @@ func (d *demux) bind(c *Conn, start uint32) error {
 		d.insertLocked(c)
 		return nil
 	}
-	for i := range uint32(ephemerals) {
-		port := uint16(firstEphemeral + (start+i)%ephemerals)
+	first, last := d.portRange()
+	n := uint32(last-first) + 1
+	start %= n // no overflow on the way: it would leave ports out
+	for i := range n {
+		port := first + uint16((start+i)%n)
 		if !slices.ContainsFunc(d.port(port), c.conflicts) {
 			c.bound = netip.AddrPortFrom(c.bound.Addr(), port)
 			e := *c.ends.Load()

@@ -146,6 +146,23 @@ func TestBindErrors(t *testing.T) {
 	}
 }
 
+func TestPortRange(t *testing.T) {
+	h := newTestHost(t, "2")
+	h.SetPortRange(2000, 2003)
+	first, last := h.PortRange()
+	require.Equal(t, []uint16{2000, 2003}, []uint16{first, last})
+	seen := map[uint16]bool{}
+	for range 4 {
+		c, err := h.Listen(ap("0.0.0.0:0"), SocketConfig{})
+		require.NoError(t, err)
+		seen[c.LocalAddrPort().Port()] = true
+	}
+	require.Equal(t, map[uint16]bool{2000: true, 2001: true, 2002: true, 2003: true}, seen)
+	_, err := h.Listen(ap("0.0.0.0:0"), SocketConfig{})
+	wantErrno(t, syscall.EADDRINUSE, err)
+	h.Close()
+}
+
 func TestEphemeralPorts(t *testing.T) {
 	h := newTestHost(t, "2")
 	seen := map[uint16]bool{}

@@ -129,7 +129,7 @@ func (c *Conn) connect(raddr netip.AddrPort) error {
 
 // open enters a new socket into the table.
 func (pr *Protocol) open(c *Conn) (*Conn, error) {
-	if err := pr.demux.bind(c, pr.config.Rand.Uint32N(ephemerals)); err != nil {
+	if err := pr.demux.bind(c, pr.config.Rand.Uint32()); err != nil {
 		return nil, err
 	}
 	return c, nil

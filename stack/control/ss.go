@@ -157,7 +157,7 @@ func describeTCP(i tcp.Info, now time.Time) Socket {
 	mss := max(i.SndMSS, 1)
 	k.TCP = &TCPInfo{
 		Timestamps: i.Timestamps, Congestion: i.Congestion, WScale: i.WindowScaling, SndWScale: i.SndWScale, RcvWScale: i.RcvWScale,
-		RTO: msec(i.RTO), Backoff: i.Backoff, RTT: msec(i.RTT), RTTVar: msec(i.RTTVar), ATO: msec(i.ATO),
+		RTO: msec((i.RTO + time.Millisecond - 1).Truncate(time.Millisecond)), Backoff: i.Backoff, RTT: msec(i.RTT), RTTVar: msec(i.RTTVar), ATO: msec(i.ATO),
 		MSS: i.SndMSS, PMTU: i.PMTU, RcvMSS: i.RcvMSS, AdvMSS: i.AdvMSS,
 		Cwnd: max(i.SndCwnd/mss, 1), Ssthresh: i.SndSsthresh / mss,
 		Unacked: (i.Unacked + mss - 1) / mss, Retransmits: i.Retransmits, Resent: i.Resent, Lost: (i.Lost + mss - 1) / mss,
