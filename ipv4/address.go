@@ -141,7 +141,7 @@ func (pr *Protocol) setAddress(index int, a Address, replace bool) error {
 	}
 	now := pr.config.Clock.Now()
 	if !a.ValidUntil.IsZero() && (!now.Before(a.ValidUntil) || a.PreferredUntil.IsZero() || a.ValidUntil.Before(a.PreferredUntil)) {
-		return fmt.Errorf("ipv4: address %v: %w", a.Prefix, refusal(syscall.EINVAL, "Address lifetime invalid"))
+		return fmt.Errorf("ipv4: address %v: %w", a.Prefix, refusal(syscall.EINVAL, "ipv4: Address lifetime invalid"))
 	}
 	a.Deprecated = !a.PreferredUntil.IsZero() && !now.Before(a.PreferredUntil)
 	old := i.Addresses()
@@ -159,10 +159,10 @@ func (pr *Protocol) setAddress(index int, a Address, replace bool) error {
 				pr.updateAddressLocked(i, n, a)
 				return nil
 			}
-			return fmt.Errorf("ipv4: address %v is on %s already: %w", a.Prefix, i.Name(), refusal(syscall.EEXIST, "Address already assigned"))
+			return fmt.Errorf("ipv4: address %v is on %s already: %w", a.Prefix, i.Name(), refusal(syscall.EEXIST, "ipv4: Address already assigned"))
 		}
 		if o.Scope != a.Scope {
-			return fmt.Errorf("ipv4: address %v: %v of the same subnet has another scope: %w", a.Prefix, o.Prefix, refusal(syscall.EINVAL, "Invalid scope value"))
+			return fmt.Errorf("ipv4: address %v: %v of the same subnet has another scope: %w", a.Prefix, o.Prefix, refusal(syscall.EINVAL, "ipv4: Invalid scope value"))
 		}
 		a.Secondary = true
 	}
@@ -223,7 +223,7 @@ func (pr *Protocol) DeleteAddress(index int, p netip.Prefix) error {
 	}
 	at := slices.IndexFunc(i.Addresses(), func(a Address) bool { return a.Prefix == p || !p.IsValid() && a.Addr() == p.Addr() })
 	if at < 0 {
-		return fmt.Errorf("ipv4: no address %v on %s: %w", p, i.Name(), refusal(syscall.EADDRNOTAVAIL, "Address not found"))
+		return fmt.Errorf("ipv4: no address %v on %s: %w", p, i.Name(), refusal(syscall.EADDRNOTAVAIL, "ipv4: Address not found"))
 	}
 	pr.deleteAddressLocked(i, at)
 	return nil
@@ -234,8 +234,10 @@ func (pr *Protocol) deleteAddressLocked(i *Interface, at int) {
 	list := slices.Clone(i.Addresses())
 	gone := list[at]
 	c := pr.changeLocked()
+	var dropped []Address
 	drop := func(n int) {
 		a := list[n]
+		dropped = append(dropped, a)
 		list = slices.Delete(list, n, n+1)
 		c.note(Event{Kind: AddressDeleted, Interface: i.Index(), Name: i.Name(), Address: a})
 		c.deleteRoutes(i, list, list, a)
@@ -277,7 +279,7 @@ func (pr *Protocol) deleteAddressLocked(i *Interface, at int) {
 		}
 	}
 	i.addrs.Store(&list)
-	c.dropSources(gone)
+	c.dropSources(dropped...)
 	if len(list) == 0 {
 		// Without addresses an interface has no IP (Linux's fib_disable_ip).
 		c.down(i, true)

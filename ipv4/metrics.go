@@ -65,3 +65,6 @@ func (p *Path) Metric(m Metric) uint32 {
 	}
 	return p.metrics.Values[m]
 }
+
+// MetricLocked reports whether the route wants the value to stay as it is.
+func (p *Path) MetricLocked(m Metric) bool { return p.metrics != nil && p.metrics.Locked&(1<<m) != 0 }

@@ -57,8 +57,8 @@ func (pr *Protocol) AddrTypeOn(index int, a netip.Addr) RouteType {
 // OutputPath decides how a packet of ours gets to dst, as Linux's
 // ip_route_output_key: with source src, or one it chooses when src is not valid,
 // and by the interface oif unless that is 0. The error is ENETUNREACH without a
-// route, that of the route (EHOSTUNREACH, EACCES, EINVAL), EINVAL for a source
-// that is not ours or addresses that cannot be, ENODEV.
+// route, or for a source that is not ours, that of the route (EHOSTUNREACH, EACCES, EINVAL),
+// EINVAL for addresses that cannot be, ENODEV.
 func (pr *Protocol) OutputPath(dst, src netip.Addr, oif int) (Path, error) {
 	return pr.OutputFlow(dst, src, oif, Flow{})
 }
@@ -91,7 +91,7 @@ func (pr *Protocol) outputPath(path *Path, k *key, src netip.Addr) syscall.Errno
 		}
 		own, _ := f.findLocal(&key{dst: src})
 		if own == nil || own.Type != Local {
-			return syscall.EINVAL
+			return syscall.ENETUNREACH
 		}
 		// Groups and the limited broadcast leave by the interface of the
 		// source, whatever the routes say.

@@ -63,7 +63,7 @@ func (r *Route) check() error {
 	case r.Dst != r.Dst.Masked():
 		return refusal(syscall.EINVAL, "Invalid prefix for given prefix length")
 	case r.TOS&3 != 0:
-		return refusal(syscall.EINVAL, "Invalid TOS: the ECN bits must be 0")
+		return refusal(syscall.EINVAL, "Invalid dsfield (tos): ECN bits must be 0")
 	case r.Scope < least:
 		return refusal(syscall.EINVAL, "Invalid scope")
 	case r.Type.errno() != 0:

@@ -282,13 +282,7 @@ func ipHelp(cmd *cobra.Command) string {
 
 // kernelTexts are what the kernel says itself where it does not leave it at errno.
 var kernelTexts = map[string]map[syscall.Errno]string{
-	"addr add":  {syscall.EEXIST: "Error: ipv4: Address already assigned."},
-	"addr del":  {syscall.EADDRNOTAVAIL: "Error: ipv4: Address not found."},
 	"neigh get": {syscall.ENOENT: "Error: Neighbour entry not found."},
-	"route add": {
-		syscall.ENETUNREACH: "Error: Nexthop has invalid gateway.",
-		syscall.EINVAL:      "Error: Invalid prefix for given prefix length.",
-	},
 }
 
 // ipExit returns the code and the line with which iproute2 tells of err.
@@ -309,6 +303,9 @@ func ipExit(err error, object, verb string) (int, string) {
 			return ipFailed, fmt.Sprintf("Device %q does not exist.", dev)
 		}
 		return ipFailed, fmt.Sprintf("Cannot find device %q", dev)
+	}
+	if remote.Kernel != "" {
+		return ipKernel, "Error: " + remote.Kernel + "."
 	}
 	if text := kernelTexts[object+" "+verb][remote.Errno]; text != "" {
 		return ipKernel, text

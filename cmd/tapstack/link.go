@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
+	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -130,13 +134,16 @@ func (c *cli) addrCommand() *cobra.Command {
 	cmd.AddCommand(c.ipCommand(&cobra.Command{
 		Use: "show [dev DEV] [up]", Aliases: abbreviations("show", 1, "list", "lst", "ls", "l"),
 		Short: "Show addresses", Example: "  tapstack addr show dev tap0",
-	}, show))
+	}, show), c.ipCommand(&cobra.Command{
+		Use: "flush [dev DEV] [to PREFIX] [scope SCOPE] [label LABEL] [primary|secondary|permanent|dynamic|deprecated]", Aliases: abbreviations("flush", 1),
+		Short: "Take addresses away", Example: "  tapstack addr flush dev tap0\n  tapstack addr flush dev tap0 scope global",
+	}, c.addrFlush))
 	for _, v := range []struct {
 		verb, short, acd string
 		aliases          []string
 	}{
 		{"add", "Give an interface an address", " [acd [never|once|always]]", []string{"a", "ad"}},
-		{"replace", "Give an interface an address that it may have", " [acd [never|once|always]]", []string{"change", "r", "c"}},
+		{"replace", "Give an interface an address that it may have, or change that one's metric and lifetimes", " [acd [never|once|always]]", []string{"change", "r", "c"}},
 		{"del", "Take an address away", "", abbreviations("delete", 1)},
 	} {
 		long, example := "", ""
@@ -150,7 +157,7 @@ seconds, or given up at once with never, or kept with always.`
 			example = "\n  tapstack addr " + v.verb + " 10.0.0.7/24 dev tap0 acd"
 		}
 		cmd.AddCommand(c.ipCommand(&cobra.Command{
-			Use:     v.verb + " ADDR[/LEN] [brd + | brd ADDR] [scope SCOPE] [metric N] [noprefixroute]" + v.acd + " dev DEV",
+			Use:     v.verb + " ADDR[/LEN] [peer ADDR[/LEN]] [brd + | brd ADDR] [scope SCOPE] [label LABEL] [metric N] [valid_lft SEC] [preferred_lft SEC] [noprefixroute]" + v.acd + " dev DEV",
 			Aliases: v.aliases, Short: v.short, Long: long,
 			Example: "  tapstack addr " + v.verb + " 10.0.0.5/24 dev tap0\n  tapstack addr " + v.verb + " 10.9.9.9/32 dev lo scope host" + example,
 		}, func(ctx context.Context, args []string) error { return c.addrSet(ctx, v.verb, args) }))
@@ -158,41 +165,127 @@ seconds, or given up at once with never, or kept with always.`
 	return cmd
 }
 
-func (c *cli) linkShow(ctx context.Context, object string, args []string) error {
-	w := &words{object + " show", args}
-	dev, up := "", false
-	for w.more() {
-		var err error
-		switch s := w.next(); {
+// linkFilter says what `ip addr show` and `ip link show` were asked for.
+type linkFilter struct {
+	dev, scope, label string
+	up                bool
+	to                netip.Prefix
+	flags             map[string]bool // the words of address flags, and whether they are to be set
+}
+
+func parseLinkFilter(object, verb string, args []string) (f linkFilter, err error) {
+	w := &words{object + " " + verb, args}
+	f.flags = make(map[string]bool)
+	for w.more() && err == nil {
+		s := w.next()
+		addrs := object == "addr"
+		switch {
 		case s == "dev":
-			dev, err = w.value(s)
+			f.dev, err = w.value(s)
 		case s == "up":
-			up = true
-		case dev == "":
-			dev = s
+			f.up = true
+		case s == "scope" && addrs:
+			f.scope, err = w.scope(s)
+		case s == "label" && addrs:
+			f.label, err = w.value(s)
+		case s == "to" && addrs:
+			if s, err = w.value(s); err == nil {
+				f.to, err = parsePrefix(s)
+			}
+		case (s == "secondary" || s == "temporary" || s == "deprecated" || s == "dynamic" || s == "tentative" || s == "dadfailed") && addrs:
+			f.flags[s] = true
+		case s == "primary" && addrs:
+			f.flags["secondary"] = false
+		case s == "permanent" && addrs:
+			f.flags["dynamic"] = false
+		case f.dev == "":
+			f.dev = s
 		default:
 			err = w.unknown(s)
 		}
-		if err != nil {
-			return err
+	}
+	return f, err
+}
+
+// any reports whether the filter looks at addresses.
+func (f linkFilter) any() bool {
+	return f.scope != "" || f.label != "" || f.to.IsValid() || len(f.flags) > 0
+}
+
+func (f linkFilter) has(dev string, a control.Address) bool {
+	for word, on := range f.flags {
+		if slices.Contains(addressFlags(a), word) != on {
+			return false
 		}
 	}
-	var list []control.Link
-	if err := c.client().Get(ctx, object, url.Values{"dev": {dev}}, &list); err != nil {
+	return (f.scope == "" || f.scope == a.Scope) && (f.label == "" || f.label == labelOf(a, dev)) && (!f.to.IsValid() || f.to.Contains(a.Local))
+}
+
+// links returns the interfaces that the filter lets through, with the addresses
+// that it does.
+func (c *cli) links(ctx context.Context, client *control.Client, object string, f linkFilter) ([]control.Link, error) {
+	var list, shown []control.Link
+	if err := client.Get(ctx, object, url.Values{"dev": {f.dev}}, &list); err != nil {
+		return nil, err
+	}
+	only := f.any() || object == "addr" && c.opts.ipv4
+	for _, l := range list {
+		if f.any() {
+			l.Addresses = slices.DeleteFunc(l.Addresses, func(a control.Address) bool { return !f.has(l.Name, a) })
+		}
+		if (!f.up || slices.Contains(l.Flags, "UP")) && (!only || len(l.Addresses) > 0) {
+			shown = append(shown, l)
+		}
+	}
+	return shown, nil
+}
+
+func (c *cli) linkShow(ctx context.Context, object string, args []string) error {
+	f, err := parseLinkFilter(object, "show", args)
+	if err != nil {
 		return err
 	}
-	if up {
-		shown := list[:0]
-		for _, l := range list {
-			for _, f := range l.Flags {
-				if f == "UP" {
-					shown = append(shown, l)
-				}
-			}
-		}
-		list = shown
+	client := c.client()
+	defer client.Close()
+	list, err := c.links(ctx, client, object, f)
+	if err != nil {
+		return err
 	}
 	return c.write(printLinks(c.opts, list, object == "addr"))
+}
+
+func (c *cli) addrFlush(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return as(usage("addr flush: want whose addresses, as in `tapstack addr flush dev tap0`"), ipFailed, "Flush requires arguments.")
+	}
+	f, err := parseLinkFilter("addr", "flush", args)
+	if err != nil {
+		return err
+	}
+	client := c.client()
+	defer client.Close()
+	list, err := c.links(ctx, client, "addr", f)
+	if err != nil {
+		return err
+	}
+	n := 0
+	for _, l := range list {
+		// Secondary addresses before their primary, which would take them along.
+		for _, a := range slices.Backward(l.Addresses) {
+			r := control.AddressRequest{Dev: l.Name, Prefix: netip.PrefixFrom(a.Local, a.PrefixLen)}
+			if err := client.Post(ctx, "addr/del", r, nil); err != nil && errnoOf(err) != syscall.EADDRNOTAVAIL {
+				return err
+			}
+			n++
+		}
+	}
+	switch {
+	case c.opts.stats == 0:
+		return nil
+	case n == 0:
+		return c.write([]byte("Nothing to flush.\n"))
+	}
+	return c.write(fmt.Appendf(nil, "\n*** Round 1, deleting %d addresses ***\n*** Flush is complete after 1 round ***\n", n))
 }
 
 func (c *cli) linkSet(ctx context.Context, args []string) error {
@@ -263,23 +356,53 @@ func (w *words) onOff(keyword string) (*bool, error) {
 	return &on, nil
 }
 
+// wildcardWarning is what iproute2 says of an address to be deleted whose length
+// is not given.
+const wildcardWarning = `Warning: Executing wildcard deletion to stay compatible with old scripts.
+         Explicitly specify the prefix length (%s/%d) to avoid this warning.
+         This special behaviour is likely to disappear in further releases,
+         fix your scripts!
+`
+
 func (c *cli) addrSet(ctx context.Context, verb string, args []string) error {
 	r, err := addressRequest(verb, args)
 	if err != nil {
 		return err
 	}
+	if r.AnyLength {
+		fmt.Fprintf(c.err, wildcardWarning, r.Prefix.Addr(), r.Prefix.Bits())
+	}
 	return c.client().Post(ctx, "addr/"+verb, r, nil)
+}
+
+// lifetime reads a number of seconds, or forever, which is nil.
+func (w *words) lifetime(keyword string) (*uint32, error) {
+	if w.skip("forever") {
+		return nil, nil
+	}
+	n, err := w.number(keyword, 32)
+	seconds := uint32(n)
+	return &seconds, err
+}
+
+func lifetimeOf(seconds *uint32) uint64 {
+	if seconds == nil {
+		return forever
+	}
+	return uint64(*seconds)
 }
 
 func addressRequest(verb string, args []string) (r control.AddressRequest, err error) {
 	w := &words{"addr " + verb, args}
 	r.Broadcast = netip.IPv4Unspecified() // as with ip(8), there is none without brd
+	var peer netip.Prefix
+	var low bool // brd -
 	for w.more() {
 		switch s := w.next(); s {
 		case "dev":
 			r.Dev, err = w.value(s)
 		case "scope":
-			r.Scope, err = w.value(s)
+			r.Scope, err = w.scope(s)
 		case "metric", "priority", "preference":
 			var n uint64
 			n, err = w.number(s, 32)
@@ -295,7 +418,15 @@ func addressRequest(verb string, args []string) (r control.AddressRequest, err e
 				r.ACD = w.next()
 			}
 		case "label":
-			_, err = w.value(s)
+			r.Label, err = w.value(s)
+		case "valid_lft":
+			r.Valid, err = w.lifetime(s)
+		case "preferred_lft":
+			r.Preferred, err = w.lifetime(s)
+		case "peer", "remote":
+			if s, err = w.value(s); err == nil {
+				peer, err = parsePrefix(s)
+			}
 		case "brd", "broadcast":
 			if s, err = w.value(s); err != nil {
 				return r, err
@@ -304,7 +435,7 @@ func addressRequest(verb string, args []string) (r control.AddressRequest, err e
 			case "+":
 				r.Broadcast = netip.Addr{} // the subnet's
 			case "-":
-				r.Broadcast = netip.IPv4Unspecified()
+				low = true
 			default:
 				r.Broadcast, err = parseAddr(s)
 			}
@@ -318,10 +449,24 @@ func addressRequest(verb string, args []string) (r control.AddressRequest, err e
 				return r, w.unknown(s)
 			}
 			r.Prefix, err = parsePrefix(s)
+			r.AnyLength = verb == "del" && !strings.Contains(s, "/")
 		}
 		if err != nil {
 			return r, err
 		}
+	}
+	if peer.IsValid() {
+		r.Peer, r.Prefix = peer.Addr(), netip.PrefixFrom(r.Prefix.Addr(), peer.Bits())
+		r.AnyLength = false
+	}
+	if low {
+		r.Broadcast = r.Prefix.Masked().Addr() // all zeroes, as 4.2BSD did
+	}
+	if r.Valid != nil && *r.Valid == 0 {
+		return r, as(usage("addr %s: valid_lft is 0", verb), ipFailed, "valid_lft is zero")
+	}
+	if (r.Valid != nil || r.Preferred != nil) && lifetimeOf(r.Preferred) > lifetimeOf(r.Valid) {
+		return r, as(usage("addr %s: preferred_lft is longer than valid_lft", verb), ipFailed, "preferred_lft is greater than valid_lft")
 	}
 	if !r.Prefix.IsValid() || r.Dev == "" {
 		return r, usage("addr %s: want an address and a device, as in `tapstack addr %s 10.0.0.5/24 dev tap0`", verb, verb)

@@ -57,7 +57,14 @@ func briefLink(b *bytes.Buffer, l control.Link, addrs bool) {
 		return
 	}
 	for _, a := range l.Addresses {
+		if a.Peer.IsValid() {
+			fmt.Fprintf(b, "%s peer ", a.Local)
+			a.Local = a.Peer
+		}
 		fmt.Fprintf(b, "%s/%d ", a.Local, a.PrefixLen)
+		if a.Metric != 0 {
+			fmt.Fprintf(b, "metric %d ", a.Metric)
+		}
 	}
 	b.WriteByte('\n')
 }
@@ -98,7 +105,11 @@ func textLink(b *bytes.Buffer, o options, l control.Link, addrs bool) {
 }
 
 func textAddress(b *bytes.Buffer, dev string, a control.Address, eol string) {
-	fmt.Fprintf(b, "inet %s/%d ", a.Local, a.PrefixLen)
+	if a.Peer.IsValid() {
+		fmt.Fprintf(b, "inet %s peer %s/%d ", a.Local, a.Peer, a.PrefixLen)
+	} else {
+		fmt.Fprintf(b, "inet %s/%d ", a.Local, a.PrefixLen)
+	}
 	if a.Metric != 0 {
 		fmt.Fprintf(b, "metric %d ", a.Metric)
 	}
@@ -109,7 +120,14 @@ func textAddress(b *bytes.Buffer, dev string, a control.Address, eol string) {
 	for _, f := range addressFlags(a) {
 		b.WriteString(f + " ")
 	}
-	fmt.Fprintf(b, "%s%s       valid_lft %s preferred_lft %s", dev, eol, lifetimeText(a.ValidUntil), lifetimeText(a.PreferredUntil))
+	fmt.Fprintf(b, "%s%s       valid_lft %s preferred_lft %s", labelOf(a, dev), eol, lifetimeText(a.ValidUntil), lifetimeText(a.PreferredUntil))
+}
+
+func labelOf(a control.Address, dev string) string {
+	if a.Label != "" {
+		return a.Label
+	}
+	return dev
 }
 
 // lifetime returns the seconds until then, forever for never.
@@ -132,7 +150,7 @@ func addressFlags(a control.Address) (list []string) {
 	for _, f := range []struct {
 		on   bool
 		word string
-	}{{a.Secondary, "secondary"}, {a.DADFailed, "dadfailed"}, {a.Tentative, "tentative"}, {a.Dynamic, "dynamic"}, {a.NoPrefix, "noprefixroute"}} {
+	}{{a.Secondary, "secondary"}, {a.DADFailed, "dadfailed"}, {a.Deprecated, "deprecated"}, {a.Tentative, "tentative"}, {a.Dynamic, "dynamic"}, {a.NoPrefix, "noprefixroute"}} {
 		if f.on {
 			list = append(list, f.word)
 		}
@@ -147,13 +165,24 @@ func printAddressEvent(o options, ev control.AddressEvent) []byte {
 	if o.oneline {
 		eol = "\\"
 	}
-	stampEvent(&b, o, ev.Missed, ev.Time)
 	if ev.Deleted {
 		b.WriteString("Deleted ")
 	}
 	fmt.Fprintf(&b, "%d: %s    ", ev.Index, ev.Dev)
 	textAddress(&b, ev.Dev, ev.Address, eol)
 	return append(b.Bytes(), '\n')
+}
+
+// printLinkEvent prints an event as `ip monitor link` does.
+func printLinkEvent(o options, ev control.LinkEvent) []byte {
+	var b bytes.Buffer
+	if ev.Deleted {
+		fmt.Fprintf(&b, "Deleted %d: %s: \n", ev.Link.Index, ev.Link.Name)
+		return b.Bytes()
+	}
+	o.stats = 0
+	textLink(&b, o, ev.Link, false)
+	return b.Bytes()
 }
 
 func jsonLink(j *jsonWriter, o options, l control.Link, addrs bool) {
@@ -227,6 +256,9 @@ func jsonAddresses(j *jsonWriter, o options, l control.Link) {
 			j.text("family", "inet")
 		}
 		j.text("local", a.Local.String())
+		if a.Peer.IsValid() {
+			j.text("address", a.Peer.String())
+		}
 		j.number("prefixlen", int64(a.PrefixLen))
 		if !o.brief {
 			if a.Metric != 0 {
@@ -239,7 +271,7 @@ func jsonAddresses(j *jsonWriter, o options, l control.Link) {
 			for _, f := range addressFlags(a) {
 				j.yes(f)
 			}
-			j.text("label", l.Name)
+			j.text("label", labelOf(a, l.Name))
 			j.number("valid_life_time", lifetime(a.ValidUntil))
 			j.number("preferred_life_time", lifetime(a.PreferredUntil))
 		}

@@ -158,5 +158,5 @@ func TestAddressEventsArePrintedAsIPDoes(t *testing.T) {
 	require.Equal(t, "3: d0    inet 10.0.0.5/24 brd 10.0.0.255 scope global d0\n       valid_lft forever preferred_lft forever\n", string(printAddressEvent(options{}, ev)))
 	ev.Deleted, ev.Missed, ev.Address = true, 3, control.Address{Local: ip("10.0.0.6"), PrefixLen: 24, Scope: "link", Metric: 7, NoPrefix: true}
 	require.Equal(t, "missed 3 events\nDeleted 3: d0    inet 10.0.0.6/24 metric 7 scope link noprefixroute d0\\       valid_lft forever preferred_lft forever\n",
-		string(printAddressEvent(options{oneline: true}, ev)))
+		string(printChange(options{oneline: true}, control.Change{Address: &ev}, false)))
 }

@@ -167,6 +167,8 @@ func parseRouteFlag(s string) (control.Route, error) {
 	switch {
 	case err != nil:
 		return r, usage("%v", err)
+	case r.Dst != r.Dst.Masked():
+		return r, usage("--route %s: invalid argument: the destination has bits behind its length; want %s", s, r.Dst.Masked())
 	case !r.Gateway.IsValid() && r.Dev == "":
 		return r, usage("--route %s: want via=ADDR or dev=NAME", s)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -290,12 +289,4 @@ the time and what caused it. Ends with the host, or by Ctrl-C.`,
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return c.neighMonitor(cmd.Context(), *all) }
 	c.ipFlags(cmd)
 	return cmd
-}
-
-func (c *cli) neighMonitor(ctx context.Context, all bool) error {
-	return c.monitor(ctx, "neigh/monitor", url.Values{"all": {strconv.FormatBool(all)}}, func(line []byte) ([]byte, error) {
-		var ev control.Event
-		err := json.Unmarshal(line, &ev)
-		return printEvent(c.opts, ev, all), err
-	})
 }

@@ -30,8 +30,8 @@ func tryWith(t *testing.T, env map[string]string, in string, args ...string) (co
 func TestUsageErrors(t *testing.T) {
 	for _, line := range []string{
 		"foo", "--foo", "neigh --foo", "neigh show nud foo", "neigh add 10.0.0.9", "neigh add 10.0.0.300 dev t0", "neigh flush",
-		"neigh get dev t0", "n s foo", "link set", "link set t0", "addr add 10.0.0.5/24", "route add", "route show table 7", "route get",
-		"sysctl", "sysctl -w net.ipv4.ip_forward", "sysctl =1", "sysctl -a -r (", "ntable change", "ntable show foo", "nstat [", "monitor link",
+		"neigh get dev t0", "n s foo", "link set", "link set t0", "addr add 10.0.0.5/24", "route add", "route show table seven", "route get",
+		"sysctl", "sysctl -w net.ipv4.ip_forward", "sysctl =1", "sysctl -a -r (", "ntable change", "ntable show foo", "nstat [", "monitor rule",
 		"nc", "nc 10.0.0.1", "nc 10.0.0.1 0", "nc 10.0.0.1 http", "nc -l", "ss state foo", "help foo", "help neigh foo", "ss foo", "ss -f x", "nc -k 10.0.0.1 7", "nc -w -1 10.0.0.1 7", "nc -s x 10.0.0.1 7",
 		"blast", "blast x 1 9", "blast 10.0.0.3 0 9", "blast 10.0.0.3 1 0", "blast 10.0.0.3 1 9 0", "status now",
 		"run now", "run --link foo", "run --link name=t0 --link name=t0", "run --route 10.0.0.0/8", "run --route 10.0.0.0/8,dev=t9", "run --sysctl x",

@@ -56,7 +56,7 @@ broadcast 10.0.0.255 dev v0 proto kernel scope link src 10.0.0.2
 `},
 		{"dev", options{}, routes()[1:2], routeFilter{table: "main", dev: "v0"}, "10.0.0.0/24 proto kernel scope link src 10.0.0.2 \n"},
 		{"proto kernel", options{}, routes(), routeFilter{table: "main", proto: &kernel}, "10.0.0.0/24 dev v0 scope link src 10.0.0.2 \n"},
-		{"via", options{}, routes()[:2], routeFilter{table: "main", via: "10.0.0.4"}, "default via 10.0.0.4 dev v0 \n"},
+		{"via", options{}, routes()[:2], routeFilter{table: "main", via: "10.0.0.4"}, "default dev v0 \n"},
 		{"-j", options{json: true}, routes(), routeFilter{table: "main"}, `[{"dst":"default","gateway":"10.0.0.4","dev":"v0","flags":[]},{"dst":"10.0.0.0/24","dev":"v0","protocol":"kernel","scope":"link","prefsrc":"10.0.0.2","flags":[]},{"dst":"10.96.0.0/16","dev":"v0","protocol":"static","scope":"link","flags":[]},{"dst":"10.97.0.0/16","gateway":"10.0.0.4","dev":"v0","prefsrc":"10.0.0.5","flags":[],"metrics":[{"mtu":1400}]},{"type":"unreachable","dst":"10.98.0.0/16","flags":[]},{"dst":"192.168.77.0/24","gateway":"10.0.0.4","dev":"v0","metric":5,"flags":[]}]
 `},
 		{"-j -p", options{json: true, pretty: true}, routes()[3:5], routeFilter{table: "main"}, `[ {

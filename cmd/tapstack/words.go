@@ -174,7 +174,7 @@ func (w *words) protocol() (uint8, error) {
 	}
 	n, err := strconv.ParseUint(s, 0, 8)
 	if err != nil {
-		return 0, usage("%s: proto %q is not known", w.object, s)
+		return 0, as(usage("%s: proto %q is not known", w.object, s), ipUsage, "Error: argument %q is wrong: \"protocol\" value is invalid\n", s)
 	}
 	return uint8(n), nil
 }

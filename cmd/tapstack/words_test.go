@@ -121,10 +121,11 @@ func TestAddressWords(t *testing.T) {
 		{[]string{"10.0.0.5/24", "brd", "+", "dev", "t0"}, control.AddressRequest{Dev: "t0", Prefix: p("10.0.0.5/24")}, ""},
 		{[]string{"10.0.0.5/24", "broadcast", "10.0.0.9", "dev", "t0"}, control.AddressRequest{Dev: "t0", Prefix: p("10.0.0.5/24"), Broadcast: ip("10.0.0.9")}, ""},
 		{[]string{"10.9.9.9", "dev", "lo", "scope", "host"}, control.AddressRequest{Dev: "lo", Prefix: p("10.9.9.9/32"), Broadcast: none, Scope: "host"}, ""},
-		{[]string{"local", "10.9.9.9/32", "dev", "lo", "metric", "7", "noprefixroute", "label", "lo:1"}, control.AddressRequest{Dev: "lo", Prefix: p("10.9.9.9/32"), Broadcast: none, Metric: 7, NoPrefix: true}, ""},
+		{[]string{"local", "10.9.9.9/32", "dev", "lo", "metric", "7", "noprefixroute", "label", "lo:1"}, control.AddressRequest{Dev: "lo", Prefix: p("10.9.9.9/32"), Broadcast: none, Metric: 7, NoPrefix: true, Label: "lo:1"}, ""},
 		{[]string{"10.0.0.5/24"}, control.AddressRequest{}, "want an address and a device"},
 		{[]string{"dev", "t0"}, control.AddressRequest{}, "want an address and a device"},
-		{[]string{"10.0.0.5/24", "peer", "10.0.0.6", "dev", "t0"}, control.AddressRequest{}, "\"peer\" is not understood"},
+		{[]string{"10.0.0.5", "peer", "10.0.0.6/30", "dev", "t0"}, control.AddressRequest{Dev: "t0", Prefix: p("10.0.0.5/30"), Peer: ip("10.0.0.6"), Broadcast: none}, ""},
+		{[]string{"10.0.0.5/24", "valid_lft", "5", "preferred_lft", "6", "dev", "t0"}, control.AddressRequest{}, "preferred_lft is longer"},
 	} {
 		got, err := addressRequest("add", tc.args)
 		if tc.err != "" {
@@ -165,20 +166,20 @@ func TestRouteWords(t *testing.T) {
 	require.Equal(t, control.Route{Type: "unreachable", Dst: netip.MustParsePrefix("10.98.0.0/16"), Metric: 3}, r)
 	r, err = parseRoute("route add", []string{"default", "via", "inet", "10.0.0.1", "onlink", "proto", "static", "scope", "link", "mtu", "1400", "table", "main"})
 	require.NoError(t, err)
-	require.Equal(t, control.Route{Dst: netip.MustParsePrefix("0.0.0.0/0"), Gateway: ip("10.0.0.1"), OnLink: true, Protocol: 4, Scope: "link", MTU: 1400}, r)
-	for _, args := range [][]string{{}, {"via", "10.0.0.1"}, {"default", "via"}, {"default", "default"}, {"default", "table", "7"}, {"default", "proto", "nobody"}} {
+	require.Equal(t, control.Route{Dst: netip.MustParsePrefix("0.0.0.0/0"), Gateway: ip("10.0.0.1"), OnLink: true, Protocol: 4, Scope: "link", MTU: 1400, Table: "main"}, r)
+	for _, args := range [][]string{{}, {"via", "10.0.0.1"}, {"default", "via"}, {"default", "default"}, {"default", "table", "seven"}, {"default", "proto", "nobody"}} {
 		_, err := parseRoute("route add", args)
 		code, _ := exit(err)
 		require.Equal(t, exitUsage, code, "%v", args)
 	}
 
-	f, err := parseRouteFilter([]string{"table", "255", "dev", "t0", "via", "10.0.0.1", "match", "10.0.0.9"})
+	f, err := parseRouteFilter("route show", []string{"table", "255", "dev", "t0", "via", "10.0.0.1", "match", "10.0.0.9"})
 	require.NoError(t, err)
 	require.Equal(t, "local", f.table)
 	for dst, want := range map[string]bool{"0.0.0.0/0": true, "10.0.0.0/24": true, "10.0.1.0/24": false} {
 		require.Equal(t, want, f.has(control.Route{Dst: netip.MustParsePrefix(dst), Dev: "t0", Gateway: ip("10.0.0.1")}), dst)
 	}
-	f, err = parseRouteFilter([]string{"root", "10.0.0.0/8"})
+	f, err = parseRouteFilter("route show", []string{"root", "10.0.0.0/8"})
 	require.NoError(t, err)
 	require.True(t, f.has(control.Route{Dst: netip.MustParsePrefix("10.0.1.0/24")}))
 	require.False(t, f.has(control.Route{Dst: netip.MustParsePrefix("0.0.0.0/0")}))
@@ -195,7 +196,7 @@ func FuzzWords(f *testing.F) {
 			func() error { _, err := neighRequest("add", args); return err },
 			func() error { _, err := neighFilter("show", args); return err },
 			func() error { _, err := parseRoute("route add", args); return err },
-			func() error { _, err := parseRouteFilter(args); return err },
+			func() error { _, err := parseRouteFilter("route show", args); return err },
 			func() error { _, err := linkChange(args); return err },
 			func() error { _, err := addressRequest("add", args); return err },
 			func() error { _, err := ntableChanges(args); return err },

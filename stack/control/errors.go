@@ -17,6 +17,8 @@ type Error struct {
 	Text string `json:"error"`
 	// Errno is Linux's number of the failure, 0 when it has none.
 	Errno syscall.Errno `json:"errno,omitempty"`
+	// Kernel is what Linux says besides, "" where it leaves it at the errno.
+	Kernel string `json:"kernel,omitempty"`
 	// Invalid marks a request that makes no sense, as opposed to one that failed.
 	Invalid bool `json:"invalid,omitempty"`
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/tapstack/tapstack/arp"
@@ -184,7 +185,12 @@ func (s *Server) linkSet(r *http.Request) (any, error) {
 	}
 	var err error
 	if c.MTU != nil {
-		err = s.host.SetMTU(c.Dev, *c.MTU)
+		if err = s.host.SetMTU(c.Dev, *c.MTU); errno(err) == syscall.EINVAL {
+			err = &ipv4.Refusal{Errno: syscall.EINVAL, Words: "mtu greater than device maximum"}
+			if *c.MTU < ipv4.MinMTU {
+				err = &ipv4.Refusal{Errno: syscall.EINVAL, Words: "mtu less than device minimum"}
+			}
+		}
 	}
 	if err == nil && c.Address != nil {
 		err = s.host.SetLLAddr(c.Dev, *c.Address)
@@ -199,7 +205,7 @@ func (s *Server) linkSet(r *http.Request) (any, error) {
 		err = s.host.SetUp(c.Dev, *c.Up)
 	}
 	if err != nil {
-		return nil, fail(err, "device %s", c.Dev)
+		return nil, refused(err, "device %s", c.Dev)
 	}
 	if c.Address != nil {
 		// Nobody else tells of this.

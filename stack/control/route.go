@@ -203,7 +203,10 @@ func refused(err error, format string, args ...any) error {
 	var why *ipv4.Refusal
 	var e *Error
 	if errors.As(err, &why) && errors.As(out, &e) {
-		e.Text += " (" + strings.ToLower(why.Words[:1]) + why.Words[1:] + ")"
+		e.Kernel = why.Words
+		words := strings.TrimPrefix(why.Words, "ipv4: ")
+		words = strings.ToLower(words[:1]) + words[1:]
+		e.Text += " (" + words + ")"
 	}
 	return out
 }
@@ -307,13 +310,14 @@ func (s *Server) routeGet(r *http.Request) (any, error) {
 	if p.MTU < p.Interface.MTU() {
 		out.MTU = p.MTU
 	}
+	out.MTULock = p.MetricLocked(ipv4.MetricMTU)
 	for m := ipv4.MetricWindow; m < ipv4.NumMetrics; m++ {
 		if v := p.Metric(m); v != 0 {
-			out.Metrics = append(out.Metrics, RouteMetric{Name: m.String(), Value: v})
+			out.Metrics = append(out.Metrics, RouteMetric{Name: m.String(), Value: v, Lock: p.MetricLocked(m)})
 		}
 	}
 	if l, ok := ip.Learned(q.Dst); ok && p.Type == ipv4.Unicast && iif == 0 {
-		out.MTULock, out.Redirected = l.Locked, l.Redirected
+		out.MTULock, out.Redirected = out.MTULock || l.Locked, l.Redirected
 		out.Expires = int((l.Until.Sub(ip.Now()) + time.Second - 1) / time.Second)
 	}
 	return out, nil
