@@ -56,19 +56,33 @@ func (pr *Protocol) transmitFragments(path *Path, dst netip.Addr, p *link.Packet
 			err = e
 			continue
 		}
-		var pieces link.Queue
+		e = nil
 		if p.Len() <= path.MTU {
-			pieces.Queue(p) // the last segment of several
+			e = pr.toNextHop(path, dst, p) // the last segment of several
 		} else {
-			pieces = fragment(h, p, path.MTU)
-			pr.stats.FragOKs.Add(1)
-			pr.stats.FragCreates.Add(uint64(pieces.Len()))
+			pieces := fragment(h, p, path.MTU)
+			e = pr.transmitPieces(path, dst, &pieces)
 		}
-		for piece := pieces.Pop(); piece != nil; piece = pieces.Pop() {
-			if e := pr.toNextHop(path, dst, piece); e != nil && err == nil {
-				err = e
-			}
+		if e != nil && err == nil {
+			err = e
 		}
 	}
 	return err
+}
+
+// transmitPieces sends the fragments of a packet. When one cannot be sent the
+// others are of no use.
+func (pr *Protocol) transmitPieces(path *Path, dst netip.Addr, pieces *link.Queue) error {
+	for p := pieces.Pop(); p != nil; p = pieces.Pop() {
+		if err := pr.toNextHop(path, dst, p); err != nil {
+			pr.stats.FragFails.Add(1)
+			for p := pieces.Pop(); p != nil; p = pieces.Pop() {
+				pr.drop(p, link.FragIncomplete)
+			}
+			return err
+		}
+		pr.stats.FragCreates.Add(1)
+	}
+	pr.stats.FragOKs.Add(1)
+	return nil
 }

@@ -66,8 +66,7 @@ func (pr *Protocol) Input(i *Interface, p *link.Packet) {
 func (pr *Protocol) validate(h *Header, p *link.Packet) link.DropReason {
 	b := p.Bytes()
 	err := h.parse(b)
-	switch {
-	case err != nil && err != ErrTotalLen:
+	if err != nil && err != ErrTotalLen {
 		pr.stats.InHdrErrors.Add(1)
 		return link.IPInHdr
 	}
@@ -91,15 +90,15 @@ func (pr *Protocol) validate(h *Header, p *link.Packet) link.DropReason {
 // refuse drops a packet that could not be routed, and tells its sender if the
 // routes say so.
 func (pr *Protocol) refuse(p *link.Packet, reason link.DropReason, errno syscall.Errno) {
-	switch reason {
-	case link.IPInNoRoutes:
-		if errno == syscall.ENETUNREACH {
-			pr.stats.InNoRoutes.Add(1)
-		} else {
-			pr.stats.InAddrErrors.Add(1)
-		}
-	case link.IPRPFilter:
+	switch {
+	case reason == link.IPRPFilter:
 		pr.stats.IPReversePathFilter.Add(1)
+	case reason != link.IPInNoRoutes:
+	case errno == 0: // nothing is forwarded here
+		pr.stats.InAddrErrors.Add(1)
+		reason = link.IPInAddrErrors
+	case errno == syscall.ENETUNREACH:
+		pr.stats.InNoRoutes.Add(1)
 	}
 	m := ErrorMessage{Type: TypeUnreachable, Reason: reason}
 	switch errno {

@@ -49,7 +49,8 @@ const (
 	IPLocalNet           // 127/8 from outside
 	IPInvalidDest        // destination cannot be one: 0.0.0.0, 127/8...
 	UnicastInL2Multicast // unicast packet in a broadcast or multicast frame
-	IPInNoRoutes         // no route for a received packet, or forwarding is off
+	IPInNoRoutes         // no route for a received packet
+	IPInAddrErrors       // received for somebody else, and forwarding is off
 	IPOutNoRoutes        // no route for our own packet
 	IPTTLExpired         // TTL ran out in forwarding
 	IPFragNeeded         // too long for the route, and DF is set
@@ -61,6 +62,7 @@ const (
 	DupFrag              // the same piece again
 	FragOverlap          // overlapping fragments (RFC 5722's rule, as Linux)
 	FragMemory           // reassembly memory is full
+	FragIncomplete       // a piece of a packet of which another could not be sent
 
 	// ICMP.
 	ICMPCsum
@@ -108,10 +110,10 @@ var dropNames = [numDropReasons]string{
 	NeighQueueFull: "NEIGH_QUEUEFULL", NeighDead: "NEIGH_DEAD",
 	IPCsum: "IP_CSUM", IPInHdr: "IP_INHDR", PktTooSmall: "PKT_TOO_SMALL", IPRPFilter: "IP_RPFILTER",
 	IPInvalidSource: "IP_INVALID_SOURCE", IPLocalSource: "IP_LOCAL_SOURCE", IPLocalNet: "IP_LOCALNET",
-	IPInvalidDest: "IP_INVALID_DEST", UnicastInL2Multicast: "UNICAST_IN_L2_MULTICAST", IPInNoRoutes: "IP_INNOROUTES",
+	IPInvalidDest: "IP_INVALID_DEST", UnicastInL2Multicast: "UNICAST_IN_L2_MULTICAST", IPInNoRoutes: "IP_INNOROUTES", IPInAddrErrors: "IP_INADDRERRORS",
 	IPOutNoRoutes: "IP_OUTNOROUTES", IPTTLExpired: "IP_TTL_EXPIRED", IPFragNeeded: "IP_FRAG_NEEDED", IPNoProto: "IP_NOPROTO",
 	IPOptions: "IP_OPTIONS", IPMulticast: "IP_MULTICAST", FragReasmTimeout: "FRAG_REASM_TIMEOUT", FragTooFar: "FRAG_TOO_FAR",
-	DupFrag: "DUP_FRAG", FragOverlap: "FRAG_OVERLAP", FragMemory: "FRAG_MEMORY",
+	DupFrag: "DUP_FRAG", FragOverlap: "FRAG_OVERLAP", FragMemory: "FRAG_MEMORY", FragIncomplete: "FRAG_INCOMPLETE",
 	ICMPCsum: "ICMP_CSUM", ICMPInHdr: "ICMP_INHDR", ICMPIgnored: "ICMP_IGNORED", ICMPRateLimit: "ICMP_RATELIMIT",
 	IGMPCsum: "IGMP_CSUM", IGMPInHdr: "IGMP_INHDR",
 	NoSocket: "NO_SOCKET", SocketRcvBuff: "SOCKET_RCVBUFF", ProtoMem: "PROTO_MEM", SocketClosed: "SOCKET_CLOSE", SocketFilter: "SOCKET_FILTER",

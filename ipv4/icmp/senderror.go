@@ -27,6 +27,9 @@ func (pr *Protocol) sendError(p *link.Packet, m ipv4.ErrorMessage) {
 	if limited && (in == nil || !in.Loopback()) && !pr.allowGlobal() {
 		return
 	}
+	if at := int(m.Info>>24) - ipv4.HeaderLen; m.Type == TypeParameterProblem && at >= 0 && at < len(h.Options) {
+		h.Options = h.Options[:at] // what is wrong is not sent back
+	}
 	options := ipv4.EchoOptions(nil, &h)
 	path, err := pr.ip.OutputPath(ipv4.FirstHop(options, h.Src), pr.errorSource(p, h), 0)
 	if err != nil {
