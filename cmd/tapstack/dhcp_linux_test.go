@@ -145,10 +145,13 @@ func TestKernelDHCPLate(t *testing.T) {
 	p.start("--link", "name=t0,addr=dhcp", "--service", "none")
 	require.Less(t, time.Since(start), 9*time.Second)
 	require.Equal(t, "t0               UP             \n", p.ok("-br addr show t0"))
-	startDnsmasq(t, t.TempDir(), "10.0.0.50,10.0.0.59")
+	server := startDnsmasq(t, t.TempDir(), "10.0.0.50,10.0.0.59")
 	p.ok("link add t1 addr dhcp")
 	require.Eventually(t, func() bool { return strings.Count(p.ok("route"), "default via 10.0.0.1 ") == 2 },
 		40*time.Second, 100*time.Millisecond, "%s", p.ok("route"))
 	require.Contains(t, p.ok("-br addr"), "10.0.0.50/24")
 	require.Contains(t, p.ok("-br addr"), "10.0.0.51/24")
+	p.ok("link del t1")
+	server.waitLog("DHCPRELEASE(br0)")
+	require.Len(t, strings.Split(strings.TrimSpace(server.file("leases")), "\n"), 1, server.file("leases"))
 }

@@ -41,8 +41,15 @@ func (l *leases) start(name string) error {
 	return nil
 }
 
+// stop gives the address of an interface back, if it has one from a server.
+func (l *leases) stop(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stopLocked(name)
+}
+
 func (l *leases) stopLocked(name string) {
-	kept := l.clients[:0]
+	var kept []*dhcp.Client // not in place: wait may be looking at the list
 	for _, c := range l.clients {
 		if c.Interface() == name {
 			c.Close()

@@ -204,7 +204,7 @@ func (c *cli) runHost(ctx context.Context, cfg hostConfig) (err error) {
 
 	leases := newLeases(h.Host, cfg.log)
 	srv := control.New(h.Host, control.Config{
-		Version: version(), Path: cfg.control, Services: cfg.services, Logger: cfg.log, OpenLink: openLink, StartDHCP: leases.start,
+		Version: version(), Path: cfg.control, Services: cfg.services, Logger: cfg.log, OpenLink: openLink, StartDHCP: leases.start, StopDHCP: leases.stop,
 	})
 	leases.changed = srv.AddressesChanged
 	defer leases.close()          // before the host ends: addresses are given back

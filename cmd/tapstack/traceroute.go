@@ -58,8 +58,13 @@ Without -I or -U probes go to UDP ports from 33434 on, each to the next.`,
 	return cmd
 }
 
-// cannot is an error in traceroute(8)'s words, which begin with a capital.
-func cannot(format string, args ...any) error { return errors.New(fmt.Sprintf(format, args...)) }
+// tracerouteError is an error in traceroute(8)'s words, which begin with a capital.
+type tracerouteError string
+
+// Error returns the words.
+func (e tracerouteError) Error() string { return string(e) }
+
+func cannot(format string, args ...any) error { return tracerouteError(fmt.Sprintf(format, args...)) }
 
 // request reads flags and arguments. The errors have traceroute(8)'s words.
 func (o tracerouteOptions) request(args []string) (r control.TracerouteRequest, err error) {

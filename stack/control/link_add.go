@@ -67,6 +67,9 @@ func (s *Server) linkDelete(r *http.Request) (any, error) {
 	if i.Loopback() {
 		return nil, fail(syscall.EOPNOTSUPP, "device %s", l.Dev)
 	}
+	if s.cfg.StopDHCP != nil {
+		s.cfg.StopDHCP(l.Dev)
+	}
 	if err := s.host.RemoveInterface(l.Dev); err != nil {
 		return nil, fail(err, "device %s", l.Dev)
 	}

@@ -26,6 +26,9 @@ type Config struct {
 	// StartDHCP has an interface ask DHCP servers for an address. Default: none
 	// can.
 	StartDHCP func(dev string) error
+	// StopDHCP gives an interface's address back before the interface goes.
+	// Default: nothing is given back.
+	StopDHCP func(dev string)
 }
 
 // Server answers requests about one host.

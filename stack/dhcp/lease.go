@@ -2,7 +2,6 @@ package dhcp
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 )
 
@@ -37,10 +36,4 @@ func (l Lease) End() time.Time {
 		return time.Time{}
 	}
 	return l.Start.Add(l.Duration)
-}
-
-// sameConfig reports whether two leases differ in nothing but time and server.
-func (l Lease) sameConfig(o Lease) bool {
-	return l.Addr == o.Addr && l.Broadcast == o.Broadcast && l.MTU == o.MTU && l.Domain == o.Domain &&
-		slices.Equal(l.Routes, o.Routes) && slices.Equal(l.DNS, o.DNS) && slices.Equal(l.Search, o.Search)
 }

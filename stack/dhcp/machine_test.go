@@ -22,7 +22,6 @@ type bench struct {
 	t   *testing.T
 	m   machine
 	now time.Time
-	had bool // the interface has an address
 }
 
 func newBench(t *testing.T) *bench {
