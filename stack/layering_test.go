@@ -33,6 +33,7 @@ var thirdParty = map[string][]string{
 	"github.com/gopacket/gopacket": {"link/pcap", "stack/control", "cmd/"},
 	"github.com/insomniacslk/dhcp": {"stack/dhcp"},
 	"github.com/spf13/cobra":       {"cmd/"},
+	"go.yaml.in/yaml/v3":           {"cmd/"},
 	"github.com/spf13/pflag":       {"cmd/"},
 }
 
