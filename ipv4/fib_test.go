@@ -1,6 +1,7 @@
 package ipv4
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -13,15 +14,15 @@ import (
 )
 
 // naiveLookup is what Linux's fib_lookup means, without a trie: the longest
-// prefix, the least metric, the oldest, local first.
-func naiveLookup(all []*route, dst netip.Addr, oif int) *route {
+// prefix, the larger TOS, the least metric, the oldest, local first.
+func naiveLookup(all []*route, dst netip.Addr, oif int, tos uint8) *route {
 	for _, table := range []uint8{TableLocal, TableMain} {
 		var best *route
 		for _, r := range all {
-			if r.Table != table || !r.Dst.Contains(dst) || oif != 0 && r.Interface != oif && r.iface != nil {
+			if r.Table != table || !r.Dst.Contains(dst) || oif != 0 && r.Interface != oif && r.iface != nil || r.TOS != 0 && r.TOS != tos {
 				continue
 			}
-			if best == nil || r.Dst.Bits() > best.Dst.Bits() || r.Dst.Bits() == best.Dst.Bits() && r.Metric < best.Metric {
+			if best == nil || cmp.Or(cmp.Compare(best.Dst.Bits(), r.Dst.Bits()), cmp.Compare(best.TOS, r.TOS), cmp.Compare(r.Metric, best.Metric)) < 0 {
 				best = r
 			}
 		}
@@ -50,14 +51,14 @@ func TestFIBIsNaiveLookup(t *testing.T) {
 		} else {
 			i := ifaces[r.IntN(3)]
 			p, _ := random().Prefix(r.IntN(33))
-			e := &route{Route: Route{Dst: p, Type: Unicast, Interface: i.Index(), Metric: uint32(r.IntN(3)), Table: TableMain + uint8(r.IntN(2))}, iface: i}
+			e := newRoute(Route{Dst: p, Type: Unicast, Interface: i.Index(), Metric: uint32(r.IntN(3)), Table: TableMain + uint8(r.IntN(2)), TOS: uint8(r.IntN(3) / 2 * 16)}, i, ScopeHost)
 			f = f.with(e)
 			all = append(all, e)
 		}
 		for range 5 {
-			dst, oif := random(), r.IntN(4)
-			want := naiveLookup(all, dst, oif)
-			have, bits, errno := f.lookup(&key{dst: dst, oif: oif})
+			dst, oif, tos := random(), r.IntN(4), uint8(r.IntN(2)*16)
+			want := naiveLookup(all, dst, oif, tos)
+			have, bits, errno := f.lookup(&key{dst: dst, oif: oif, tos: tos})
 			if want != have {
 				t.Fatalf("after %d changes, %v by %d: have %+v, want %+v", n, dst, oif, have, want)
 			}
