@@ -40,6 +40,7 @@ type Conn struct {
 	force   bool // the next retransmission ignores the congestion window
 	confirm bool // mark the next packet as evidence that the next hop works
 	noDF    bool // the path's MTU is below what TCP adapts to
+	shaken  bool // in SYN-RECEIVED: the SYN-ACK was acknowledged, but data is wanted
 
 	wakeReader, wakeWriter bool // when mu is released
 	deferred               bool // in a batch, which will flush the connection

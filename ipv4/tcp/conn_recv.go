@@ -195,6 +195,11 @@ func (c *Conn) synchronizedLocked(now time.Time, s *segment, p *link.Packet) *li
 			c.replyResetLocked(s)
 			return c.drop(p, link.TCPInvalidSequence)
 		}
+		if c.awaitsDataLocked(s) {
+			// As if the ACK had been lost (TCP_DEFER_ACCEPT).
+			c.shaken = true
+			return c.drop(p, link.NotSpecified)
+		}
 		if !c.acceptLocked() {
 			// The accept queue is full: as if the ACK had been lost
 			// (tcp_abort_on_overflow off).

@@ -74,6 +74,10 @@ func (c *Conn) retransmissionTimeoutLocked(now time.Time) {
 	c.rto.backOff()
 	c.pr.stats.add(timeouts)
 	if c.state == SynSent || c.state == SynReceived {
+		if c.shaken && int(c.retries) < c.deferralLocked() {
+			c.timers.set(timerRTO, now.Add(c.rto.current()))
+			return // the peer has it
+		}
 		c.synRetrans++
 		c.pr.stats.add(synRetrans)
 		c.pr.stats.add(retransSegs)
@@ -104,6 +108,9 @@ func (c *Conn) retryLimit() int {
 		}
 		return c.pr.config.SynRetries
 	case c.state == SynReceived:
+		if c.shaken {
+			return max(c.pr.config.SynAckRetries, c.deferralLocked())
+		}
 		return c.pr.config.SynAckRetries
 	case c.closed:
 		return c.pr.config.OrphanRetries

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -27,8 +28,9 @@ type Listener struct {
 	queue    []*Conn            // established, not accepted yet
 	deadline deadline
 	closed   bool
-	onEvent  func()   // see Notify
-	binding  *Binding // nil without one
+	onEvent  func()       // see Notify
+	binding  *Binding     // nil without one
+	deferral atomic.Int32 // see SetDeferAccept
 }
 
 // Listen opens laddr for connections (RFC 9293 section 3.10.1, passive open). An

@@ -244,3 +244,22 @@ func (q *recvQueue) discard(n int) int {
 	}
 	return total
 }
+
+// SetDeferAccept has connections wait to be accepted only once they have data, or
+// after so many times as the SYN-ACK would have been sent again
+// (TCP_DEFER_ACCEPT). The peer believes that it is connected.
+func (l *Listener) SetDeferAccept(retransmissions int) { l.deferral.Store(int32(retransmissions)) }
+
+// deferralLocked returns what the connection's listener was told by SetDeferAccept.
+func (c *Conn) deferralLocked() int {
+	if c.parent == nil {
+		return 0
+	}
+	return int(c.parent.deferral.Load())
+}
+
+// awaitsDataLocked reports whether s, which could complete the handshake, is not
+// enough (Linux's tcp_check_req).
+func (c *Conn) awaitsDataLocked(s *segment) bool {
+	return int(c.retries) < c.deferralLocked() && s.n == 0 && s.Flags&FIN == 0
+}

@@ -170,7 +170,7 @@ func newTestbed(t *testing.T) *testbed {
 // the kernel's, against the same peer.
 func TestKernelConformance(t *testing.T) {
 	b := newTestbed(t)
-	for _, s := range scripts() {
+	for _, s := range append(scripts(), datagramScripts()...) {
 		t.Run(strings.ReplaceAll(s.name, " ", "-"), func(t *testing.T) {
 			kernel, peer := &kernelProcess{ns: b.kernel}, &kernelProcess{ns: b.peer}
 			want := s.play(t, kernel, peer, "10.0.1.2", "10.0.1.1")

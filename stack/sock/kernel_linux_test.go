@@ -215,7 +215,9 @@ func (k *kernelProcess) call(r *Request, y *Reply) syscall.Errno {
 		fds := make([]unix.PollFd, len(r.FDs))
 		for i, f := range r.FDs {
 			want, _ := parseEvents(f.Events)
-			fds[i].Fd = int32(k.fd(f.FD))
+			if fds[i].Fd = int32(k.fd(f.FD)); fds[i].Fd < 0 && f.FD >= 0 {
+				fds[i].Fd = 1 << 20
+			}
 			for _, e := range kernelEvents {
 				if want&e.e != 0 {
 					fds[i].Events |= e.n

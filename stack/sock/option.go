@@ -290,7 +290,11 @@ func (p *Process) setsockopt(c *call, s *socket, r *Request) {
 func (p *Process) getsockopt(c *call, s *socket, r *Request) {
 	o, ok := s.find(r.Name)
 	if !ok {
-		c.fail(syscall.ENOPROTOOPT)
+		if o.tcp {
+			c.fail(syscall.EOPNOTSUPP) // ip_getsockopt
+		} else {
+			c.fail(syscall.ENOPROTOOPT)
+		}
 		return
 	}
 	v, errno := o.get(s)

@@ -16,8 +16,9 @@ type pingSocket struct {
 	*socket
 	stub
 	conn    *icmp.EchoConn
-	addr    netip.Addr
-	port    uint16 // that was asked for
+	addr    netip.Addr // that was asked for
+	src     netip.Addr // of a connected one
+	port    uint16     // that was asked for
 	dst     netip.Addr
 	dstPort uint16
 	replies []icmp.EchoReply // taken from conn
@@ -25,7 +26,9 @@ type pingSocket struct {
 	rd, wr  bool
 }
 
-func newPing(s *socket) *pingSocket { return &pingSocket{socket: s, addr: netip.IPv4Unspecified()} }
+func newPing(s *socket) *pingSocket {
+	return &pingSocket{socket: s, addr: netip.IPv4Unspecified(), src: netip.IPv4Unspecified()}
+}
 
 // bindable reports whether a socket may be bound to an address of the type
 // (inet_addr_valid_or_nonlocal).
@@ -46,7 +49,7 @@ func (g *pingSocket) bind(a netip.AddrPort) syscall.Errno {
 	if errno := g.open(a); errno != 0 {
 		return errno
 	}
-	g.addr, g.port = a.Addr(), a.Port()
+	g.addr, g.src, g.port = a.Addr(), a.Addr(), a.Port()
 	return 0
 }
 
@@ -69,7 +72,7 @@ func (g *pingSocket) autobind() syscall.Errno {
 
 func (g *pingSocket) connect(a netip.AddrPort, _, _ bool) (syscall.Errno, bool) {
 	if !a.IsValid() {
-		if g.dst = (netip.Addr{}); g.port == 0 && g.conn != nil {
+		if g.dst, g.src = (netip.Addr{}), g.addr; g.port == 0 && g.conn != nil {
 			g.conn.Close()
 			g.conn = nil
 		}
@@ -89,18 +92,18 @@ func (g *pingSocket) connect(a netip.AddrPort, _, _ bool) (syscall.Errno, bool) 
 	if g.dst.IsUnspecified() {
 		g.dst = path.Src
 	}
-	if g.addr.IsUnspecified() && g.port == 0 {
-		g.addr = path.Src
+	if g.src.IsUnspecified() {
+		g.src = path.Src
 	}
 	return 0, true
 }
 
 // source is the address to send from, not valid for the route's.
 func (g *pingSocket) source() netip.Addr {
-	if g.addr.IsUnspecified() {
+	if g.src.IsUnspecified() {
 		return netip.Addr{}
 	}
-	return g.addr
+	return g.src
 }
 
 // send is ping_v4_sendmsg.
@@ -110,6 +113,8 @@ func (g *pingSocket) send(x *transfer, _ bool) (syscall.Errno, bool) {
 		return syscall.EMSGSIZE, true
 	case x.flags&msgOOB != 0:
 		return syscall.EOPNOTSUPP, true
+	case g.autobind() != 0: // inet_send_prepare
+		return syscall.EAGAIN, true
 	case x.size < icmp.HeaderLen:
 		return syscall.EINVAL, true
 	}
@@ -123,10 +128,6 @@ func (g *pingSocket) send(x *transfer, _ bool) (syscall.Errno, bool) {
 			return syscall.EDESTADDRREQ, true
 		}
 	}
-	if errno := g.autobind(); errno != 0 {
-		return errno, true
-	}
-	g.drain()
 	if errno := g.takeError(); errno != 0 {
 		return errno, true
 	}
@@ -205,9 +206,6 @@ func (g *pingSocket) recv(x *transfer, last bool) (syscall.Errno, bool) {
 	x.from = netip.AddrPortFrom(r.From, 0)
 	n := min(len(b), int(x.size))
 	x.data, x.n, x.truncated = b[:n], int64(n), n < len(b)
-	if x.flags&msgTrunc != 0 {
-		x.n = int64(len(b))
-	}
 	return 0, true
 }
 
@@ -233,9 +231,9 @@ func (g *pingSocket) poll() events {
 
 func (g *pingSocket) local() netip.AddrPort {
 	if g.conn == nil {
-		return netip.AddrPortFrom(g.addr, 0)
+		return netip.AddrPortFrom(g.src, 0)
 	}
-	return netip.AddrPortFrom(g.addr, g.conn.ID())
+	return netip.AddrPortFrom(g.src, g.conn.ID())
 }
 
 func (g *pingSocket) peer() (netip.AddrPort, syscall.Errno) {
@@ -246,7 +244,7 @@ func (g *pingSocket) peer() (netip.AddrPort, syscall.Errno) {
 }
 
 func (g *pingSocket) queued() (in, out int, errno syscall.Errno) {
-	return 0, 0, syscall.EINVAL // it has no ioctl of its own
+	return 0, 0, syscall.ENOTTY // it has no ioctl of its own
 }
 
 func (g *pingSocket) takeError() syscall.Errno {

@@ -70,11 +70,15 @@ func (t *tcpSocket) info() tcp.Info {
 		i = t.listener.Info()
 	case t.conn != nil:
 		i = t.conn.Info()
-		i.State = ended(i.State)
-		return i
+		if i.State = ended(i.State); i.SndMSS > 0 {
+			return i
+		}
 	}
 	d := t.p.config.TCP.Defaults()
-	i.RTO, i.SndMSS, i.RcvMSS, i.SndCwnd, i.Congestion = time.Second, unknownMSS, unknownMSS, 10*unknownMSS, d.CongestionControl()
+	if i.RTO == 0 {
+		i.RTO = time.Second
+	}
+	i.SndMSS, i.RcvMSS, i.SndCwnd, i.Congestion = unknownMSS, unknownMSS, 10*unknownMSS, d.CongestionControl()
 	return i
 }
 
@@ -135,7 +139,7 @@ func (t *tcpSocket) listen(backlog int) syscall.Errno {
 	l.SetBacklog(backlog)
 	l.Notify(t.wake)
 	t.listener, t.backlog = l, backlog
-	return 0
+	return t.apply()
 }
 
 // unbind gives up a port that was not asked for.
@@ -559,6 +563,9 @@ func (t *tcpSocket) apply() syscall.Errno {
 	o := &t.options
 	if t.binding != nil {
 		t.binding.SetReuse(o.reuseAddr)
+	}
+	if t.listener != nil {
+		t.listener.SetDeferAccept(o.tcp.deferAccept)
 	}
 	if t.conn == nil {
 		return 0

@@ -69,7 +69,7 @@ func tcpOptionTable() []option {
 			get: func(s *socket) (any, syscall.Errno) { return secondsOf(s.options.tcp.deferAccept), 0 },
 			set: func(o *options, v int) syscall.Errno { o.tcp.deferAccept = retransmissions(v); return 0 }},
 		{name: "TCP_NOTSENT_LOWAT", tcp: true,
-			get: func(s *socket) (any, syscall.Errno) { return s.options.tcp.notSentLowat, 0 },
+			get: func(s *socket) (any, syscall.Errno) { return int(int32(s.options.tcp.notSentLowat)), 0 },
 			set: func(o *options, v int) syscall.Errno { o.tcp.notSentLowat = int(uint32(v)); return 0 }},
 		{name: "TCP_CONGESTION", tcp: true,
 			get: func(s *socket) (any, syscall.Errno) { return s.impl.(*tcpSocket).info().Congestion, 0 },
@@ -98,7 +98,7 @@ func tcpOptionTable() []option {
 				v, errno := integer(raw)
 				switch t := s.impl.(*tcpSocket); {
 				case errno != 0:
-				case v == 0 && t.state() != tcp.Closed, v < 0:
+				case v == 0 && t.state() != tcp.Closed:
 					errno = syscall.EINVAL
 				case v == 0:
 					s.options.tcp.windowClamp = 0
@@ -177,6 +177,9 @@ func (t *tcpSocket) tcpInfo() map[string]any {
 	}
 	if i.State == tcp.Listen {
 		v["tcpi_unacked"], v["tcpi_sacked"] = i.RecvQ, i.SendQ
+		for _, k := range []string{"tcpi_snd_mss", "tcpi_rcv_mss", "tcpi_snd_ssthresh", "tcpi_rto"} {
+			v[k] = 0 // tcp_get_info stops before these
+		}
 	}
 	return v
 }

@@ -73,7 +73,7 @@ func (u *udpSocket) connect(a netip.AddrPort, _, _ bool) (syscall.Errno, bool) {
 		case u.conn == nil:
 		case u.port != 0:
 			u.conn.Connect(netip.AddrPort{})
-		case u.conn.RemoteAddrPort().IsValid():
+		default:
 			// The port was not asked for: it goes, and what is unread with it.
 			u.conn.Close()
 			u.conn = nil
