@@ -21,7 +21,6 @@ const (
 	defaultTCPSndbuf = 16384  // net.ipv4.tcp_wmem
 	minRcvbuf        = 2304
 	minSndbuf        = 4608
-	defaultTTL       = 64
 	maxKeepTime      = 32767 // seconds
 	maxKeepCount     = 127
 	maxLinger2       = 120
@@ -122,7 +121,8 @@ func optionTable() []option {
 				if s.options.ttl > 0 {
 					return s.options.ttl, 0
 				}
-				return defaultTTL, 0
+				v, err := s.p.config.IPv4.Sysctl("ip_default_ttl")
+				return v, errnoOf(err)
 			},
 			set: func(o *options, v int) syscall.Errno {
 				if v != -1 && (v < 1 || v > 255) {
