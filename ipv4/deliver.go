@@ -44,8 +44,17 @@ func (pr *Protocol) deliver(h *Header, p *link.Packet) {
 		}
 		_ = h.parse(p.Bytes()) // a header that we have just put together
 	}
+	seen := false
+	if raw := pr.raw.Load(); raw != nil {
+		seen = raw.Input(*h, p)
+	}
 	to := pr.handlers[h.Protocol].Load()
 	if to == nil || to.Input == nil {
+		if seen {
+			pr.stats.InDelivers.Add(1)
+			p.Release()
+			return
+		}
 		pr.stats.InUnknownProtos.Add(1)
 		// RFC 1122 section 3.2.2.1.
 		pr.ReportError(p, ErrorMessage{Type: TypeUnreachable, Code: CodeProtocolUnreachable, Reason: link.IPNoProto})
@@ -82,6 +91,9 @@ func plain(p *link.Packet) {
 func (pr *Protocol) DeliverError(e TransportError) {
 	if e.Type == TypeUnreachable && e.Code == CodeFragNeeded && !pr.fragNeeded(&e) {
 		return
+	}
+	if raw := pr.raw.Load(); raw != nil {
+		raw.Error(e)
 	}
 	if to := pr.handlers[e.Inner.Protocol].Load(); to != nil && to.Error != nil {
 		to.Error(e)

@@ -36,6 +36,7 @@ type Protocol struct {
 	reporter atomic.Pointer[func(*link.Packet, ErrorMessage)]
 	// groupsChanged is HandleGroups'.
 	groupsChanged atomic.Pointer[func(*Interface)]
+	raw           atomic.Pointer[RawHandler] // nil: nobody looks
 
 	interfaces atomic.Pointer[interfaces] // never nil
 	fib        atomic.Pointer[fib]        // never nil

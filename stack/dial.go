@@ -17,8 +17,9 @@ type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// Dial connects to address on the network: "tcp", "tcp4", "udp" or "udp4". It
-// is net.Dial from this host.
+// Dial connects to address on the network: "tcp", "tcp4", "udp", "udp4", or for a
+// raw socket "ip4:icmp", "ip4:89" and so on, where address has no port. It is
+// net.Dial from this host.
 func (h *Host) Dial(network, address string) (net.Conn, error) {
 	return h.DialContext(context.Background(), network, address)
 }
@@ -28,6 +29,9 @@ func (h *Host) Dial(network, address string) (net.Conn, error) {
 func (h *Host) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	fail := func(err error) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+	}
+	if isRaw(network) {
+		return h.dialRaw(ctx, network, address)
 	}
 	if err := known(network); err != nil {
 		return fail(err)
@@ -65,11 +69,15 @@ func (h *Host) Listen(network, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// ListenPacket receives datagrams on a local address: "udp" or "udp4". It is
-// net.ListenPacket on this host.
+// ListenPacket receives datagrams on a local address: "udp" or "udp4", or the
+// packets of a protocol, "ip4:icmp", "ip4:89" and so on, where address has no port.
+// It is net.ListenPacket on this host.
 func (h *Host) ListenPacket(network, address string) (net.PacketConn, error) {
 	fail := func(err error) (net.PacketConn, error) {
 		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+	}
+	if isRaw(network) {
+		return h.listenRaw(network, address)
 	}
 	if !isUDP(network) {
 		return fail(net.UnknownNetworkError(network))

@@ -16,6 +16,7 @@ import (
 	"github.com/tapstack/tapstack/ipv4"
 	"github.com/tapstack/tapstack/ipv4/icmp"
 	"github.com/tapstack/tapstack/ipv4/igmp"
+	"github.com/tapstack/tapstack/ipv4/raw"
 	"github.com/tapstack/tapstack/ipv4/tcp"
 	"github.com/tapstack/tapstack/ipv4/udp"
 	"github.com/tapstack/tapstack/link"
@@ -68,6 +69,7 @@ type Host struct {
 	ip         *ipv4.Protocol
 	icmp       *icmp.Protocol
 	igmp       *igmp.Protocol
+	raw        *raw.Protocol
 	udp        *udp.Protocol
 	tcp        *tcp.Protocol
 
@@ -119,6 +121,7 @@ func New(c Config) (*Host, error) {
 	h.arp = arp.New(c.ARP)
 	h.icmp = icmp.New(h.ip, icmp.Config{Clock: c.Clock, Rand: c.Rand, Drops: &h.drops})
 	h.igmp = igmp.New(h.ip, igmp.Config{Clock: c.Clock, Rand: c.Rand, Drops: &h.drops})
+	h.raw = raw.New(h.ip, raw.Config{Clock: c.Clock, Rand: c.Rand, Drops: &h.drops})
 	h.udp = udp.New(h.ip, udp.Config{Clock: c.Clock, Rand: c.Rand, Drops: &h.drops, Confirm: h.neighbours.Confirm})
 	c.TCP.Clock, c.TCP.Rand, c.TCP.Drops = c.Clock, c.Rand, &h.drops
 	h.tcp = tcp.New(h.ip, c.TCP)
@@ -153,6 +156,9 @@ func (h *Host) ICMP() *icmp.Protocol { return h.icmp }
 
 // IGMP returns the host's IGMP.
 func (h *Host) IGMP() *igmp.Protocol { return h.igmp }
+
+// Raw returns the host's raw sockets.
+func (h *Host) Raw() *raw.Protocol { return h.raw }
 
 // UDP returns the host's UDP.
 func (h *Host) UDP() *udp.Protocol { return h.udp }
@@ -191,6 +197,7 @@ func (h *Host) Close() error {
 	// Sockets go first, while resets can still leave.
 	h.tcp.Close()
 	h.udp.Close()
+	h.raw.Close()
 	h.igmp.Close()
 	h.icmp.Close()
 	var errs []error

@@ -16,7 +16,7 @@ var levels = map[string]int{
 	"link": 0, "stack/deadline": 1, "stack/clock": 0, "stack/random": 0, "stack/devconf": 0,
 	"neighbour": 1, "link/tap": 1, "link/pipe": 1, "link/fault": 1, "link/pcap": 1, "link/packet": 2, "link/linktest": 1, "link/tap/taptest": 2,
 	"arp": 2, "ipv4": 2,
-	"ipv4/icmp": 3, "ipv4/igmp": 3, "ipv4/udp": 3, "ipv4/tcp": 3,
+	"ipv4/icmp": 3, "ipv4/igmp": 3, "ipv4/raw": 3, "ipv4/udp": 3, "ipv4/tcp": 3,
 	"stack": 4, "stack/sock": 4, "stack/stacktest": 5, "stack/dhcp": 5, "stack/control": 5,
 }
 
