@@ -65,7 +65,7 @@ type transfer struct {
 	truncated bool
 }
 
-// take returns the bytes of n done, at most max, without a copy.
+// next returns what a send is to send next, at most max bytes, without a copy.
 func (t *transfer) next(max int) []byte {
 	return t.payload.at(t.n, int(min(t.size-t.n, int64(max))))
 }

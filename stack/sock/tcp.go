@@ -21,10 +21,10 @@ type tcpSocket struct {
 	addr     netip.Addr // that was asked for
 	stale    uint16     // a port that it has no more, which getsockname still tells
 	listener *tcp.Listener
-	backlog  int
 	conn     *tcp.Conn
 	pending  syscall.Errno // of a connection that was dissolved
 	rd, wr   bool          // shut down without a connection
+	fragment bool          // packets leave without DF
 	closed   bool
 }
 
@@ -119,7 +119,6 @@ func (t *tcpSocket) listen(backlog int) syscall.Errno {
 	case t.ss != ssUnconnected:
 		return syscall.EINVAL
 	case t.listener != nil:
-		t.backlog = backlog
 		t.listener.SetBacklog(backlog)
 		return 0
 	case t.state() != tcp.Closed:
@@ -138,7 +137,7 @@ func (t *tcpSocket) listen(backlog int) syscall.Errno {
 	}
 	l.SetBacklog(backlog)
 	l.Notify(t.wake)
-	t.listener, t.backlog = l, backlog
+	t.listener = l
 	return t.apply()
 }
 
@@ -240,7 +239,7 @@ func (t *tcpSocket) start(a netip.AddrPort) syscall.Errno {
 	case errno != 0:
 		return errno
 	}
-	t.conn, t.pending, t.rd, t.wr = conn, 0, false, false
+	t.conn, t.pending, t.rd, t.wr, t.fragment = conn, 0, false, false, false
 	conn.Notify(t.wake)
 	t.apply()
 	return 0
@@ -585,7 +584,10 @@ func (t *tcpSocket) apply() syscall.Errno {
 	}
 	c.SetUserTimeout(time.Duration(o.tcp.userTimeout) * time.Millisecond)
 	c.SetCork(o.tcp.cork)
-	c.SetDontFragment(o.mtuDiscover != pmtudiscDont)
+	if fragment := o.mtuDiscover == pmtudiscDont; fragment != t.fragment {
+		c.SetDontFragment(!fragment)
+		t.fragment = fragment
+	}
 	if q := o.tcp.quickAck; q != nil {
 		c.SetQuickAck(*q)
 		o.tcp.quickAck = nil // it does not last

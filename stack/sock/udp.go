@@ -13,12 +13,11 @@ import (
 type udpSocket struct {
 	*socket
 	stub
-	conn    *udp.Conn
-	addr    netip.Addr // that it was bound to, kept without a port
-	port    uint16     // that it was bound to, 0: the one it has was not asked for
-	rd, wr  bool
-	pending syscall.Errno
-	corked  *corked
+	conn   *udp.Conn
+	addr   netip.Addr // that it was bound to, kept without a port
+	port   uint16     // that it was bound to, 0: the one it has was not asked for
+	rd, wr bool
+	corked *corked
 }
 
 // corked is a datagram that MSG_MORE keeps open.
