@@ -25,6 +25,9 @@ type Config struct {
 	MaxTimeWait   int           // tcp_max_tw_buckets; default 65536
 	MaxBacklog    int           // somaxconn: limit of a listener's backlog; default 4096
 
+	NoSACK  bool // tcp_sack off: don't offer nor accept selective acknowledgements
+	NoDSACK bool // tcp_dsack off: don't report duplicates
+
 	ReceiveBuffer int // default of SocketConfig's; default 1 MiB
 	SendBuffer    int // most that the send buffer grows to by itself; default 4 MiB (tcp_wmem[2])
 	// MaxReceiveBuffer is the most that SetReadBuffer gives, and what the
@@ -80,6 +83,8 @@ type SocketConfig struct {
 	Nagle        bool
 	NoTimestamps bool                // don't offer nor accept timestamps
 	NoScaling    bool                // don't offer nor accept window scaling
+	NoSACK       bool                // don't offer nor accept selective acknowledgements
+	NoDSACK      bool                // don't report duplicates
 	KeepAlive    net.KeepAliveConfig // see Conn.SetKeepAliveConfig; default off
 	Interface    int                 // index of the interface that all packets leave by; 0: the route's
 	TTL, TOS     uint8

@@ -48,7 +48,8 @@ type Conn struct {
 	// Segments leave after mu is released: whoever unlocks with out not empty
 	// and sending not set transmits, in order, until it is.
 	sending bool
-	more    bool // output stopped at a full batch
+	more    bool  // output stopped at a full batch
+	retries int16 // timeouts since the last progress
 	out     link.Queue
 
 	snd  sender
@@ -68,7 +69,6 @@ type Conn struct {
 	userTimeout time.Duration // TCP_USER_TIMEOUT, 0: off
 	stalledAt   moment        // since when nothing has got through, while retries > 0
 	synRetrans  int32
-	retries     int32 // timeouts since the last progress
 	probes      int32 // zero-window or keepalive probes without an answer
 	resent      int32 // segments sent again, ever
 	reno        reno
@@ -311,6 +311,7 @@ func (c *Conn) negotiateLocked(o *Options, now time.Time) {
 	if o.HasTimestamps && !c.config.NoTimestamps {
 		c.ts.start(o, now)
 	}
+	c.loss.sack = o.SACKPermitted && !c.noSACK()
 	c.snd.setMSS(c.ts.ok)
 	c.win.mss = c.snd.mss
 	c.rcv.mss = min(c.snd.mss, defaultMSS)

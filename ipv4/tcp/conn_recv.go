@@ -145,6 +145,7 @@ func (c *Conn) synchronizedLocked(now time.Time, s *segment, p *link.Packet) *li
 	// PAWS comes before the sequence check (RFC 7323 section 5.3).
 	if c.ts.ok && s.Options.HasTimestamps && s.Flags&RST == 0 && c.ts.old(&s.Options, now) {
 		c.pr.stats.add(pawsEstab)
+		c.duplicateLocked(s)
 		if s.n > 0 || !c.rateLimited(now, ackSkippedPAWS) {
 			c.ack.force()
 		}
@@ -152,6 +153,7 @@ func (c *Conn) synchronizedLocked(now time.Time, s *segment, p *link.Packet) *li
 	}
 	// First, check the sequence number.
 	if !c.rcv.acceptable(s.Seq, s.len()) {
+		c.duplicateLocked(s)
 		switch {
 		case s.Flags&RST != 0:
 		case s.Flags&SYN != 0:
@@ -275,11 +277,24 @@ func (c *Conn) ackLocked(now time.Time, s *segment) link.DropReason {
 			c.challengeLocked(now)
 			return link.TCPOldAck
 		}
-		return 0 // a duplicate; its data may still be good
+		// It was overtaken; what it says that the peer holds may still be news,
+		// and its data good.
+		if c.loss.sack && s.Options.NumSACK > 0 && c.snd.inFlight() > 0 {
+			c.selectiveLocked(now, s, true)
+		}
+		return 0
 	}
 	c.probes = 0
 	outstanding := c.snd.inFlight() > 0
 	changed := c.snd.window(s.Seq, ack, int(s.Window)<<c.snd.scale)
+	if c.loss.sack && outstanding {
+		advanced := c.snd.una.Less(ack)
+		c.selectiveLocked(now, s, changed)
+		if advanced {
+			return c.finAckedLocked(now)
+		}
+		return 0
+	}
 	if c.snd.una.Less(ack) {
 		c.advanceLocked(now, s)
 		return c.finAckedLocked(now)
@@ -301,45 +316,147 @@ func (c *Conn) ackLocked(now time.Time, s *segment) link.DropReason {
 	return 0
 }
 
+// roundLocked returns what is known of an ACK before it is taken in; una is
+// SND.UNA after it.
+func (c *Conn) roundLocked(now time.Time, una Seq) round {
+	return round{prior: c.snd.una, una: una, nxt: c.snd.nxt, at: now.Sub(c.pr.epoch), mss: max(c.snd.mss, 1), maxWnd: c.snd.maxWnd,
+		stamp: c.ts.value(now), low: c.snd.nxt, high: c.snd.una, advanced: c.snd.una.Less(una)}
+}
+
+// selectiveLocked takes in an ACK of a peer with SACK while something is in
+// flight; changed says that it carries a new window.
+func (c *Conn) selectiveLocked(now time.Time, s *segment, changed bool) {
+	l, q := &c.loss, &c.snd.sent
+	o := &s.Options
+	a := c.roundLocked(now, maxSeq(c.snd.una, s.Ack))
+	a.ecr, a.echoed = o.TSEcr, c.ts.ok && o.HasTimestamps && o.TSEcr != 0
+	before := l.flight(q, c.snd.mss)
+	blocks := o.SACK[:o.NumSACK]
+	if l.r != nil && l.r.sacked > 0 {
+		a.high = l.r.high
+	}
+	if len(blocks) > 0 {
+		l.begin(&c.pr.stats, &c.rtt)
+		l.selective(q, blocks, s.Ack, &c.rtt, &a)
+	}
+	a.duplicate = !a.advanced && !changed && !a.dsack && s.len() == 0
+	if a.advanced {
+		c.retries, c.softErr, c.force = 0, 0, false
+	}
+	_, sample, sampled := c.snd.acked(l, &c.rtt, &a)
+	c.sampleLocked(now, s, &a, sample, sampled)
+	if l.r != nil {
+		if a.low.Less(a.high) {
+			l.r.late(a.low, &a)
+		}
+		a.reneged = q.n > 0 && q.at(0).sacked
+		l.r.adapt(&a)
+		l.probed(q, &c.win, c.cc, &a, now)
+		if a.duplicate || a.sacked || a.dsack || l.phase != phaseOpen {
+			more := (c.snd.unsent() > 0 || c.snd.finPending()) && c.snd.usable() > 0
+			l.react(q, &c.win, c.cc, &c.rtt, &a, more, now)
+		}
+	}
+	c.rearmLocked(now, &a)
+	switch {
+	case l.phase == phaseRecovery:
+		l.r.prr.reduce(&c.win, l.flight(q, c.snd.mss), &a)
+	case a.advanced || l.r != nil && l.r.reordering > initialReordering:
+		c.growLocked(now, a.delivered, before)
+	}
+	// Forward progress, or a duplicate: the path works both ways.
+	if a.advanced || a.sacked || a.duplicate {
+		c.confirm = true
+	}
+	c.acknowledgedLocked()
+}
+
+// sampleLocked measures the round trip by what an ACK acknowledges, else by what
+// it acknowledges selectively, else by the timestamp it echoes.
+func (c *Conn) sampleLocked(now time.Time, s *segment, a *round, sample time.Duration, sampled bool) {
+	switch {
+	case sampled:
+		c.rtt.update(a.at-sample, a.at)
+	case a.firstSack != 0:
+		c.rtt.update(a.at-a.firstSack, a.at)
+	case a.advanced && c.ts.ok && s.Options.HasTimestamps:
+		// RFC 7323 section 4.1: the echo tells which transmission it was.
+		d, ok := c.ts.sample(s.Options.TSEcr, now)
+		if !ok {
+			return
+		}
+		c.rtt.update(d, a.at)
+	default:
+		return
+	}
+	c.rto.update(&c.rtt)
+}
+
+// rearmLocked sets the timer after an ACK with SACK.
+func (c *Conn) rearmLocked(now time.Time, a *round) {
+	q := &c.snd.sent
+	switch {
+	case q.len() == 0:
+		c.timers.clear(timerRTO) // RFC 6298 (5.2)
+	case a.reneged && a.advanced:
+		// Linux's tcp_check_sack_reneging: the timeout repairs it, soon.
+		c.setRTOLocked(now.Add(max(c.rtt.srtt/2, 10*time.Millisecond)))
+	case a.reorder > 0:
+		c.loss.timeout = timeoutReorder
+		c.timers.set(timerRTO, now.Add(min(a.reorder, c.rto.current())))
+	case a.advanced || a.firstSack > q.at(0).at:
+		// (5.3), but not by what was sent before the oldest was sent again.
+		if !c.scheduleProbeLocked(now, true) {
+			c.rearmRTOLocked(now)
+		}
+	}
+}
+
+// growLocked has congestion control take in n bytes that have arrived; before
+// them so many were in flight.
+func (c *Conn) growLocked(now time.Time, n, before int) {
+	// A window that was not in use says nothing about the path (RFC 7661
+	// section 4.1); in slow start half of it is enough, as in Linux.
+	used := before
+	if c.win.slowStart() {
+		used = 2 * before
+	}
+	if n > 0 && used+c.win.mss > c.win.cwnd {
+		c.cc.acked(&c.win, n, &c.rtt, now)
+	}
+}
+
+// acknowledgedLocked wakes those who write if there is room again.
+func (c *Conn) acknowledgedLocked() {
+	if c.snd.buf.len() <= c.snd.capacity(c.win.cwnd)*2/3 {
+		c.wakeWriter = true
+	}
+}
+
 // advanceLocked takes in an ACK of something new.
 func (c *Conn) advanceLocked(now time.Time, s *segment) {
 	n := s.Ack.Sub(c.snd.una)
 	before := c.loss.flight(&c.snd.sent, c.snd.mss)
-	segments, sample, sampled := c.snd.acked(&c.loss, s.Ack)
+	a := c.roundLocked(now, s.Ack)
+	segments, sample, sampled := c.snd.acked(&c.loss, &c.rtt, &a)
 	c.confirm = true
 	c.retries = 0
 	c.softErr = 0
 	c.force = false
 
-	if sampled {
-		c.rtt.update(now.Sub(c.pr.epoch) - sample.at)
-		c.rto.update(&c.rtt)
-	} else if d, ok := c.ts.sample(s.Options.TSEcr, now); ok && c.ts.ok && s.Options.HasTimestamps {
-		// RFC 7323 section 4.1: the echo tells which transmission it was.
-		c.rtt.update(d)
-		c.rto.update(&c.rtt)
-	}
+	c.sampleLocked(now, s, &a, sample, sampled)
 	if c.snd.mss > 0 && c.win.cwnd > 0 {
-		grow := c.loss.acked(&c.snd.sent, c.snd.una, segments, c.snd.inFlight(), &c.win)
-		// A window that was not in use says nothing about the path (RFC 7661
-		// section 4.1); in slow start half of it is enough, as in Linux.
-		used := before
-		if c.win.slowStart() {
-			used = 2 * before
-		}
-		if grow && used+c.win.mss > c.win.cwnd {
-			c.cc.acked(&c.win, n, &c.rtt, now)
+		if c.loss.acked(&c.snd.sent, c.snd.una, segments, c.snd.inFlight(), &c.win) {
+			c.growLocked(now, n, before)
 		}
 		c.force = c.loss.phase == phaseRecovery && c.loss.lost > 0
 	}
 	if c.snd.inFlight() == 0 {
 		c.timers.clear(timerRTO) // RFC 6298 (5.2)
 	} else {
-		c.timers.set(timerRTO, now.Add(c.rto.current())) // (5.3)
+		c.setRTOLocked(now.Add(c.rto.current())) // (5.3)
 	}
-	if c.snd.buf.len() <= c.snd.capacity(c.win.cwnd)*2/3 {
-		c.wakeWriter = true
-	}
+	c.acknowledgedLocked()
 }
 
 // finAckedLocked moves on if the peer has acknowledged our FIN.
@@ -404,6 +521,7 @@ func (c *Conn) storeLocked(s *segment, p *link.Packet, fin bool) (rest *link.Pac
 	// Trim to the window: "only those portions that are new".
 	seq := s.Seq
 	if old := c.rcv.nxt.Sub(seq); old > 0 {
+		c.duplicateLocked(s)
 		p.Skip(min(old, p.Len()))
 		seq = c.rcv.nxt
 	}
@@ -420,7 +538,16 @@ func (c *Conn) storeLocked(s *segment, p *link.Packet, fin bool) (rest *link.Pac
 		return p, fin, false // only its FIN is new
 	}
 	gap := !c.rcv.ofo.empty()
+	end := seq.Add(p.Len())
+	if c.loss.sack && gap {
+		if twice, ok := c.rcv.ofo.overlap(seq, end); ok {
+			c.reportLocked(twice, dsackOFOSent)
+		}
+	}
 	moved, reason, ok := c.rcv.data(seq, p)
+	if ok && c.loss.sack && (gap || !moved) {
+		c.rcv.sacks(seq, end, moved)
+	}
 	if !ok {
 		c.pr.stats.add(ofoDrop)
 		c.ack.force()
@@ -437,6 +564,23 @@ func (c *Conn) storeLocked(s *segment, p *link.Packet, fin bool) (rest *link.Pac
 		c.ack.force()
 	}
 	return nil, fin, false
+}
+
+// duplicateLocked has the next ACK report the part of s that had come before, if
+// any, as a D-SACK (RFC 2883).
+func (c *Conn) duplicateLocked(s *segment) {
+	if s.n > 0 && s.Seq.Less(c.rcv.nxt) {
+		c.reportLocked(SACKBlock{s.Seq, minSeq(s.Seq.Add(s.n), c.rcv.nxt)}, dsackOldSent)
+	}
+}
+
+// reportLocked has the next ACK report b as a duplicate, counted as k.
+func (c *Conn) reportLocked(b SACKBlock, k counter) {
+	if !c.loss.sack || c.config.NoDSACK || c.pr.config.NoDSACK {
+		return
+	}
+	c.pr.stats.add(k)
+	c.rcv.blocksFor().duplicate = b
 }
 
 // finLocked is the eighth step: the peer's FIN has its turn.

@@ -33,6 +33,9 @@ func (c *Conn) outputLocked(now time.Time) {
 // retransmitLocked sends again what is marked lost, as far as the congestion
 // window allows.
 func (c *Conn) retransmitLocked(now time.Time) {
+	if r := c.loss.r; r != nil && r.hold {
+		return // F-RTO: first new data
+	}
 	for c.loss.lost > 0 {
 		i := c.snd.sent.firstLost()
 		x := c.snd.sent.at(i)
@@ -57,7 +60,7 @@ func (c *Conn) retransmitLocked(now time.Time) {
 			c.pr.stats.add(fastRetrans)
 		}
 		c.force = false
-		c.resendLocked(now, i)
+		c.resendLocked(now, i, false)
 	}
 }
 
@@ -67,8 +70,9 @@ func (c *Conn) dataLen(x *sentSegment) int {
 	return max(minSeq(x.end, c.snd.end()).Sub(start), 0)
 }
 
-// resendLocked retransmits the i-th segment in flight.
-func (c *Conn) resendLocked(now time.Time, i int) {
+// resendLocked retransmits the i-th segment in flight, as a probe or because it is
+// lost.
+func (c *Conn) resendLocked(now time.Time, i int, probe bool) {
 	x := c.snd.sent.at(i)
 	n := c.dataLen(x)
 	flags := ACK
@@ -80,11 +84,14 @@ func (c *Conn) resendLocked(now time.Time, i int) {
 	c.loss.retransmitted(&c.snd.sent, i)
 	x.sent = min(x.sent, 254) + 1
 	x.at = now.Sub(c.pr.epoch)
+	if r := c.loss.r; r != nil {
+		r.resent(x, c.snd.segments(n), c.ts.value(now), c.loss.phase, probe)
+	}
 	c.emitLocked(now, x.start, n, flags|PSH)
 	// The timer is the oldest segment's: fast recovery gives its retransmission
 	// the time that the first transmission had (as Linux).
-	if !c.timers.armed(timerRTO) || i == 0 && c.loss.phase == phaseRecovery {
-		c.timers.set(timerRTO, now.Add(c.rto.current()))
+	if !c.timers.armed(timerRTO) || i == 0 && c.loss.phase == phaseRecovery && c.loss.timeout != timeoutReorder {
+		c.setRTOLocked(now.Add(c.rto.current()))
 	}
 }
 
@@ -96,6 +103,7 @@ func (c *Conn) sendDataLocked(now time.Time) {
 	if c.snd.inFlight() == 0 && c.moment(now).sub(c.lastSent) > c.rto.current() {
 		c.win.restart()
 	}
+	began := c.snd.nxt
 	for {
 		flight := c.loss.flight(&c.snd.sent, c.snd.mss)
 		n, fin, ok := c.snd.next(c.config.Nagle, flight, c.win.cwnd)
@@ -104,9 +112,12 @@ func (c *Conn) sendDataLocked(now time.Time) {
 		}
 		if c.out.Len() >= outBatch {
 			c.more = true
-			return
+			break
 		}
 		c.sendNewLocked(now, n, fin)
+	}
+	if c.snd.nxt != began {
+		c.scheduleProbeLocked(now, false)
 	}
 	// Nothing in flight will bring an ACK, and something waits: the window is
 	// closed or too small. Probe it (section 3.8.6.1).
@@ -138,9 +149,12 @@ func (c *Conn) sendNewLocked(now time.Time, n int, fin bool) {
 		c.ack.sentData(c.lastSent)
 	}
 	c.emitLocked(now, seq, n, flags)
+	if r := c.loss.r; r != nil && c.loss.phase == phaseRecovery {
+		r.prr.out += length
+	}
 	c.timers.clear(timerPersist)
 	if !c.timers.armed(timerRTO) {
-		c.timers.set(timerRTO, now.Add(c.rto.current())) // RFC 6298 (5.1)
+		c.setRTOLocked(now.Add(c.rto.current())) // RFC 6298 (5.1)
 	}
 }
 
@@ -165,14 +179,18 @@ func (c *Conn) emitLocked(now time.Time, seq Seq, n int, flags Flags) {
 		p.GSO, p.GSOSize = link.GSOTCP, c.snd.mss
 	}
 	h := Header{SrcPort: c.key.lport, DstPort: c.key.rport, Seq: seq, Flags: flags}
+	if c.ts.ok {
+		h.Options.HasTimestamps, h.Options.TSVal, h.Options.TSEcr = true, c.ts.value(now), c.ts.recent
+	}
 	if flags&ACK != 0 {
 		h.Ack = c.rcv.nxt
 		h.Window = uint16(min(c.rcv.advance()>>c.rcv.scale, 0xffff))
-		c.ack.sent(c.rcv.nxt)
-		c.timers.clear(timerDelack)
-	}
-	if c.ts.ok {
-		h.Options.HasTimestamps, h.Options.TSVal, h.Options.TSEcr = true, c.ts.value(now), c.ts.recent
+		// What the peer must learn about gaps goes with an ACK of its own where
+		// data leaves no room for it.
+		if b := c.rcv.blocks; b == nil || b.put(&h.Options, c.snd.mss-n, n == 0) {
+			c.ack.sent(c.rcv.nxt)
+			c.timers.clear(timerDelack)
+		}
 	}
 	c.queuePacketLocked(&h, p)
 }
@@ -214,7 +232,7 @@ func (c *Conn) sendSYNLocked(now time.Time) {
 	c.snd.nxt = c.snd.iss + 1
 	c.snd.sent.push(sentSegment{start: c.snd.iss, end: c.snd.nxt, at: now.Sub(c.pr.epoch), sent: 1})
 	c.emitSYNLocked(now)
-	c.timers.set(timerRTO, now.Add(c.rto.current()))
+	c.setRTOLocked(now.Add(c.rto.current()))
 }
 
 // resendSYNLocked sends it again, or for simultaneous open with an ACK now.
@@ -238,9 +256,11 @@ func (c *Conn) emitSYNLocked(now time.Time) {
 		h.Ack = c.rcv.nxt
 		c.ack.sent(c.rcv.nxt)
 		o.HasTimestamps = c.ts.ok
+		o.SACKPermitted = c.loss.sack
 		o.HasWindowScale = c.scaling
 	} else {
 		o.HasTimestamps = !c.config.NoTimestamps
+		o.SACKPermitted = !c.noSACK()
 		o.HasWindowScale = !c.config.NoScaling
 	}
 	h.Window = uint16(window)
@@ -252,6 +272,9 @@ func (c *Conn) emitSYNLocked(now time.Time) {
 	}
 	c.queuePacketLocked(&h, link.NewPacket(0))
 }
+
+// noSACK reports whether selective acknowledgements are off.
+func (c *Conn) noSACK() bool { return c.config.NoSACK || c.pr.config.NoSACK }
 
 // outputFailedLocked takes note of an error of our own IPv4. It ends an attempt
 // to connect if no route is left; established connections try again.

@@ -15,7 +15,14 @@ func (c *Conn) expire() {
 		c.ack.late(c.rto.current())
 	}
 	if c.timers.due(timerRTO, now) {
-		c.retransmissionTimeoutLocked(now)
+		switch c.loss.timeout {
+		case timeoutProbe:
+			c.sendProbeLocked(now)
+		case timeoutReorder:
+			c.reorderTimeoutLocked(now)
+		default:
+			c.retransmissionTimeoutLocked(now)
+		}
 	}
 	if c.timers.due(timerPersist, now) {
 		c.persistLocked(now)
@@ -84,19 +91,35 @@ func (c *Conn) retransmissionTimeoutLocked(now time.Time) {
 		c.resent++
 		c.resendSYNLocked(now)
 	} else {
-		switch c.loss.phase {
-		case phaseRecovery:
-			c.pr.stats.add(renoFailures)
-		case phaseLoss:
-			c.pr.stats.add(lossFailures)
-		}
-		c.loss.timeout(&c.snd.sent, c.snd.una, c.snd.nxt, &c.win, c.cc, now)
+		c.lossTimeoutLocked(now)
 	}
-	at := now.Add(c.rto.current())
-	c.timers.set(timerRTO, at)
+	c.setRTOLocked(now.Add(c.rto.current()))
 	if c.userTimeout > 0 {
 		c.timers.notAfter(timerRTO, c.stalledAt+moment(c.userTimeout))
 	}
+}
+
+// lossTimeoutLocked tells loss detection of a timeout.
+func (c *Conn) lossTimeoutLocked(now time.Time) {
+	l := &c.loss
+	first := c.retries == 1
+	switch {
+	case l.phase == phaseLoss:
+		c.pr.stats.add(lossFailures)
+	case l.phase == phaseRecovery && l.sack:
+		c.pr.stats.add(sackRecoveryFail)
+	case l.phase == phaseRecovery:
+		c.pr.stats.add(renoFailures)
+	case l.phase == phaseDisorder && l.sack:
+		c.pr.stats.add(sackFailures)
+	}
+	if !l.sack {
+		l.expired(&c.snd.sent, c.snd.una, c.snd.nxt, &c.win, c.cc, now)
+		return
+	}
+	l.begin(&c.pr.stats, &c.rtt)
+	a := c.roundLocked(now, c.snd.una)
+	l.expiredSelective(&c.snd.sent, &c.win, c.cc, &a, first, now)
 }
 
 // retryLimit returns how many timeouts in a row the state allows.

@@ -78,7 +78,7 @@ func (c *Conn) revertBackoffLocked(now time.Time, seq Seq) {
 	c.rto.backoff--
 	at := c.pr.epoch.Add(c.snd.sent.at(0).at + c.rto.current())
 	if now.Before(at) {
-		c.timers.set(timerRTO, at)
+		c.setRTOLocked(at)
 		return
 	}
 	c.retransmissionTimeoutLocked(now)
@@ -108,6 +108,10 @@ func (c *Conn) setPMTULocked(now time.Time, mtu int) {
 		}
 	}
 	c.force = c.loss.lost > 0
+	if c.loss.sack && c.loss.lost > 0 {
+		c.loss.begin(&c.pr.stats, &c.rtt)
+		c.loss.simpleRetransmit(c.snd.nxt)
+	}
 	c.outputLocked(now)
 }
 

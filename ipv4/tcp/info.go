@@ -29,7 +29,11 @@ type Info struct {
 	AdvMSS, PMTU           int
 	RTT, RTTVar, MinRTT    time.Duration
 	SndCwnd, SndSsthresh   int // ssthresh 0: not set yet
-	Unacked, Lost, DupAcks int // bytes, bytes, ACKs
+	Unacked, Lost, DupAcks int // bytes; bytes that wait to be sent again; ACKs, without SACK
+	SACK                   bool
+	Sacked, Retrans        int // bytes that the peer holds out of order; bytes whose retransmission is under way
+	Reordering             int // segments, the degree that is allowed for
+	ReordSeen, DSACKDups   int // events; segments
 	SndWnd, RcvWnd         int
 	RecvQ, SendQ           int // bytes unread; unacknowledged. Of a listener: connections waiting; backlog
 	RcvBuf, SndBuf         int // bytes that fit into the buffers
@@ -53,7 +57,8 @@ func (c *Conn) Info() Info {
 		SndWScale: c.snd.scale, RcvWScale: c.rcv.scale, RTO: c.rto.current(), ATO: c.ack.ato,
 		SndMSS: c.snd.mss, RcvMSS: c.rcv.mss, AdvMSS: min(max(c.snd.pmtu-40, minMSS), maxMSS), PMTU: c.snd.pmtu,
 		RTT: c.rtt.srtt, RTTVar: c.rtt.rttvar, MinRTT: c.rtt.min,
-		SndCwnd: c.win.cwnd, Unacked: c.snd.inFlight(), Lost: c.loss.lost, DupAcks: c.loss.dupAcks,
+		SndCwnd: c.win.cwnd, Unacked: c.snd.inFlight(), Lost: int(c.loss.lost), DupAcks: int(c.loss.dupAcks),
+		SACK: c.loss.sack, Reordering: initialReordering,
 		SndWnd: c.snd.wnd, RcvWnd: c.rcv.window(), RecvQ: c.rcv.queue.bytes, SendQ: c.snd.buf.len(),
 		OutOfOrder: len(c.rcv.ofo.pieces), LastDataSent: c.lastSent.time(c.pr.epoch), LastReceived: c.lastHeard.time(c.pr.epoch), Closed: c.closed,
 		Unsent: c.snd.unsent(), Retransmitted: c.retransmittedLocked(),
@@ -61,6 +66,10 @@ func (c *Conn) Info() Info {
 	i.RcvBuf, i.SndBuf = c.rcv.limit, c.snd.capacity(c.win.cwnd)
 	if c.win.ssthresh < maxCongestionWindow {
 		i.SndSsthresh = c.win.ssthresh
+	}
+	if r := c.loss.r; r != nil {
+		i.Sacked, i.Retrans = r.sacked, r.retrans
+		i.Reordering, i.ReordSeen, i.DSACKDups = int(r.reordering), int(r.reordSeen), int(r.dsackDups)
 	}
 	if c.softErr != 0 {
 		i.SoftError = c.softErr

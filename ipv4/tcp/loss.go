@@ -20,17 +20,30 @@ func (p phase) String() string {
 	return [...]string{"open", "disorder", "recovery", "loss"}[p&3]
 }
 
-// loss detects losses and keeps count of what is in the network: fast
-// retransmit and NewReno fast recovery (RFC 5681 section 3.2, RFC 6582), and
-// what follows a retransmission timeout. Where RFC 6582 inflates the window by
-// duplicate ACKs, the bytes they stand for are taken out of flight here; the
-// sums are the same, and selective acknowledgements fit in by being better
-// evidence for the same count.
+// timeout says what timerRTO waits for: as in Linux it is one of three, and only
+// one at a time.
+type timeout uint8
+
+const (
+	timeoutRetransmission timeout = iota
+	timeoutProbe                  // tail loss probe, RFC 8985 section 7
+	timeoutReorder                // RACK's reordering window, RFC 8985 section 6.3
+)
+
+// loss detects losses and keeps count of what is in the network. With SACK that
+// is RACK's work (RFC 8985), in recovery.go and what belongs to it. Without, it
+// is fast retransmit and NewReno fast recovery (RFC 5681 section 3.2, RFC 6582),
+// and what follows a retransmission timeout. Where RFC 6582 inflates the window
+// by duplicate ACKs, the bytes they stand for are taken out of flight here; the
+// sums are the same.
 type loss struct {
-	dupAcks int
-	lost    int // bytes in q marked lost
-	recover Seq // RFC 6582's recover, plus one: SND.NXT at the last loss
+	dupAcks int32 // without SACK
+	lost    int32 // bytes in q marked lost
+	recover Seq   // RFC 6582's recover, plus one: SND.NXT at the last loss
 	phase   phase
+	timeout timeout
+	sack    bool // negotiated
+	r       *recovery
 }
 
 // flight returns how many bytes are believed to be in the network (RFC 6675's
@@ -40,17 +53,27 @@ func (l *loss) flight(q *sentQueue, mss int) int {
 		return 0
 	}
 	total := q.at(q.len() - 1).end.Sub(q.at(0).start)
+	if l.r != nil {
+		return total - int(l.lost) - l.r.sacked
+	}
 	// Each duplicate ACK says that one segment left the network; the first in
 	// the queue is the one that did not.
-	left := min(l.dupAcks*mss, total-min(q.at(0).len(), mss))
-	return max(total-l.lost-left, 0)
+	left := min(int(l.dupAcks)*mss, total-min(q.at(0).len(), mss))
+	return max(total-int(l.lost)-left, 0)
 }
 
 // mark marks the i-th segment for retransmission.
 func (l *loss) mark(q *sentQueue, i int) {
-	if s := q.at(i); !s.lost {
-		s.lost = true
-		l.lost += s.len()
+	s := q.at(i)
+	if s.lost || s.sacked {
+		return
+	}
+	s.lost = true
+	l.lost += int32(s.len())
+	if s.retrans { // in vain
+		s.retrans = false
+		l.r.retrans -= s.len()
+		l.r.stats.addN(lostRetransmit, 1)
 	}
 }
 
@@ -68,7 +91,7 @@ func (l *loss) markFirst(q *sentQueue, mss int) {
 func (l *loss) retransmitted(q *sentQueue, i int) {
 	if s := q.at(i); s.lost {
 		s.lost = false
-		l.lost -= s.len()
+		l.lost -= int32(s.len())
 	}
 }
 
@@ -93,9 +116,9 @@ func (l *loss) duplicate(q *sentQueue, una, nxt Seq, w *window, cc congestionCon
 	return true
 }
 
-// timeout takes in an expired retransmission timer: everything in flight is
+// expired takes in an expired retransmission timer: everything in flight is
 // taken for lost (RFC 5681 section 3.1, RFC 6298 section 5).
-func (l *loss) timeout(q *sentQueue, una, nxt Seq, w *window, cc congestionControl, now time.Time) {
+func (l *loss) expired(q *sentQueue, una, nxt Seq, w *window, cc congestionControl, now time.Time) {
 	// Equation 4 applies to the first loss of a segment only; a timeout in a
 	// row holds ssthresh.
 	if l.phase != phaseLoss || l.recover.LessEq(una) {
@@ -132,7 +155,7 @@ func (l *loss) acked(q *sentQueue, una Seq, segments int, flight int, w *window)
 	}
 	// Partial acknowledgement: the next hole is lost too. All but one of the
 	// segments it covers had been counted by duplicate ACKs.
-	l.dupAcks = max(l.dupAcks-(segments-1), 0)
+	l.dupAcks = max(l.dupAcks-int32(segments-1), 0)
 	if q.n > 0 {
 		l.markFirst(q, w.mss)
 	}

@@ -98,6 +98,23 @@ func (r *reassembly) advance(nxt Seq, q *recvQueue) Seq {
 	return nxt
 }
 
+// overlap returns what of the octets from seq up to end is held already: from the
+// first to the last of them.
+func (r *reassembly) overlap(seq, end Seq) (b SACKBlock, ok bool) {
+	i := len(r.pieces)
+	for i > 0 && seq.Less(r.pieces[i-1].end()) {
+		i--
+	}
+	for ; i < len(r.pieces) && r.pieces[i].seq.Less(end); i++ {
+		x := &r.pieces[i]
+		if !ok {
+			b.Start, ok = maxSeq(seq, x.seq), true
+		}
+		b.End = minSeq(end, x.end())
+	}
+	return b, ok
+}
+
 func (r *reassembly) empty() bool { return len(r.pieces) == 0 }
 
 // release gives up everything.

@@ -116,8 +116,9 @@ type receiver struct {
 	limit int // bytes that may wait for the reader
 	mss   int // payload of the peer's full segments, estimated from what arrives
 
-	queue recvQueue
-	ofo   reassembly
+	queue  recvQueue
+	ofo    reassembly
+	blocks *blocks // of ofo, for the peer; nil until there are some
 
 	fin     Seq // sequence number of the peer's FIN, if finSeen
 	finSeen bool

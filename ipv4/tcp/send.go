@@ -1,6 +1,10 @@
 package tcp
 
-import "github.com/tapstack/tapstack/ipv4"
+import (
+	"time"
+
+	"github.com/tapstack/tapstack/ipv4"
+)
 
 // sender is the sending half of a connection (RFC 9293 section 3.3.1).
 type sender struct {
@@ -162,45 +166,46 @@ func (s *sender) window(seq, ack Seq, wnd int) bool {
 // segments returns how many segments n octets are, at least one.
 func (s *sender) segments(n int) int { return max((n+s.mss-1)/max(s.mss, 1), 1) }
 
-// acked moves SND.UNA to ack and forgets what it covers: of the buffer and of
+// acked moves SND.UNA to a.una and forgets what it covers: of the buffer and of
 // the segments in flight. It returns how many of those were covered whole, and
-// the oldest of them as a sample of the round trip, provided that none was sent
-// twice (Karn's rule, RFC 6298 section 3).
-func (s *sender) acked(l *loss, ack Seq) (segments int, sample sentSegment, sampled bool) {
-	s.una, sampled = ack, true
+// when the oldest of them that is news was sent as a sample of the round trip,
+// provided that none was sent twice (Karn's rule, RFC 6298 section 3).
+func (s *sender) acked(l *loss, e *rtt, a *round) (segments int, sample time.Duration, sampled bool) {
+	ack := a.una
+	s.una = ack
+	karn := true
 	s.small = maxSeq(s.small, ack) // far behind it would seem ahead
 	if end := minSeq(ack, s.end()); s.first().Less(end) {
 		s.buf.discard(s.offset(end))
 	}
 	for s.sent.n > 0 {
 		x := s.sent.at(0)
-		if ack.Less(x.end) {
-			if x.start.Less(ack) { // part of it: the rest stays
-				if x.lost {
-					l.lost -= ack.Sub(x.start)
-				}
-				if k := ack.Sub(x.start) / max(s.mss, 1); k > 0 {
-					if segments == 0 {
-						sample = *x
-					}
-					sampled = sampled && x.sent == 1
-					segments += k
-				}
-				x.start = ack
-			}
+		if !x.start.Less(ack) {
 			break
 		}
-		l.retransmitted(&s.sent, 0)
-		if segments == 0 {
-			sample = *x
+		whole := x.end.LessEq(ack)
+		end := minSeq(ack, x.end)
+		n := end.Sub(x.start)
+		l.arrived(x, n, end, e, a)
+		k := n / max(s.mss, 1)
+		if whole {
+			if s.end().Less(x.end) {
+				n-- // FIN
+			}
+			k = s.segments(n)
 		}
-		sampled = sampled && x.sent == 1
-		n := x.len()
-		if s.end().Less(x.end) {
-			n-- // FIN
+		if k > 0 {
+			if !sampled && !x.sacked {
+				sample, sampled = x.at, true
+			}
+			karn = karn && x.sent == 1
+			segments += k
 		}
-		segments += s.segments(n)
+		if !whole { // part of it: the rest stays
+			x.start = ack
+			break
+		}
 		s.sent.pop()
 	}
-	return segments, sample, sampled && segments > 0
+	return segments, sample, sampled && karn
 }

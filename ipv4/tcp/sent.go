@@ -9,6 +9,8 @@ type sentSegment struct {
 	at         time.Duration // last transmission, since the connection's epoch
 	sent       uint8         // transmissions, saturating
 	lost       bool          // to be retransmitted
+	sacked     bool          // the peer holds it
+	retrans    bool          // its retransmission is under way
 }
 
 func (s *sentSegment) len() int { return s.end.Sub(s.start) }
@@ -55,17 +57,41 @@ func (q *sentQueue) pop() {
 	q.n--
 }
 
-// split cuts the i-th segment at seq, for a path MTU that shrank or a partial
-// acknowledgement.
+// split cuts the i-th segment at seq: for a path MTU that shrank, or because one
+// part of what was sent at once has arrived and another has not.
 func (q *sentQueue) split(i int, seq Seq) {
-	tail := *q.at(i)
-	tail.start = seq
-	q.at(i).end = seq
-	q.push(sentSegment{})
-	for j := q.len() - 1; j > i+1; j-- {
-		*q.at(j) = *q.at(j - 1)
+	if q.len() == len(q.ring) {
+		q.grow()
 	}
-	*q.at(i + 1) = tail
+	// Room is made on the side that has less to move.
+	q.n++
+	if i < q.len()/2 {
+		q.head = (q.head - 1) & int32(len(q.ring)-1)
+		for j := range i + 1 {
+			*q.at(j) = *q.at(j + 1)
+		}
+	} else {
+		for j := q.len() - 1; j > i; j-- {
+			*q.at(j) = *q.at(j - 1)
+		}
+	}
+	*q.at(i + 1) = *q.at(i)
+	q.at(i).end = seq
+	q.at(i + 1).start = seq
+}
+
+// find returns the index of the segment that holds seq, or of the first behind
+// it.
+func (q *sentQueue) find(seq Seq) int {
+	lo, hi := 0, q.len()
+	for lo < hi {
+		if mid := (lo + hi) / 2; seq.Less(q.at(mid).end) {
+			hi = mid
+		} else {
+			lo = mid + 1
+		}
+	}
+	return lo
 }
 
 // firstLost returns the index of the oldest segment that waits for its

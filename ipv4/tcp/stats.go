@@ -50,6 +50,28 @@ const (
 	outOfWindowICMPs
 	mtuReduced
 	origDataSent
+	sackRecovery
+	sackRecoveryFail
+	sackFailures
+	sackReneging
+	sackReorder
+	sackDiscard
+	sackShifted
+	dsackOldSent
+	dsackOFOSent
+	dsackRecv
+	dsackOFORecv
+	dsackIgnoredOld
+	dsackIgnoredNoUndo
+	dsackIgnoredDubious
+	lossProbes
+	lossProbeRecovery
+	fullUndo
+	partialUndo
+	dsackUndo
+	lossUndo
+	spuriousRTOs
+	lostRetransmit
 
 	numCounters
 )
@@ -70,6 +92,14 @@ var counterNames = [numCounters]string{
 	abortOnTimeout: "TcpExtTCPAbortOnTimeout", abortOnLinger: "TcpExtTCPAbortOnLinger",
 	zeroWindowDrop: "TcpExtTCPZeroWindowDrop", winProbe: "TcpExtTCPWinProbe", keepAliveProbe: "TcpExtTCPKeepAlive", outOfWindowICMPs: "TcpExtOutOfWindowIcmps", mtuReduced: "TcpExtTCPMTUReduced",
 	origDataSent: "TcpExtTCPOrigDataSent",
+	sackRecovery: "TcpExtTCPSackRecovery", sackRecoveryFail: "TcpExtTCPSackRecoveryFail", sackFailures: "TcpExtTCPSackFailures",
+	sackReneging: "TcpExtTCPSACKReneging", sackReorder: "TcpExtTCPSACKReorder", sackDiscard: "TcpExtTCPSACKDiscard",
+	sackShifted: "TcpExtTCPSackShifted", dsackOldSent: "TcpExtTCPDSACKOldSent", dsackOFOSent: "TcpExtTCPDSACKOfoSent",
+	dsackRecv: "TcpExtTCPDSACKRecv", dsackOFORecv: "TcpExtTCPDSACKOfoRecv", dsackIgnoredOld: "TcpExtTCPDSACKIgnoredOld",
+	dsackIgnoredNoUndo: "TcpExtTCPDSACKIgnoredNoUndo", dsackIgnoredDubious: "TcpExtTCPDSACKIgnoredDubious",
+	lossProbes: "TcpExtTCPLossProbes", lossProbeRecovery: "TcpExtTCPLossProbeRecovery", fullUndo: "TcpExtTCPFullUndo",
+	partialUndo: "TcpExtTCPPartialUndo", dsackUndo: "TcpExtTCPDSACKUndo", lossUndo: "TcpExtTCPLossUndo",
+	spuriousRTOs: "TcpExtTCPSpuriousRTOs", lostRetransmit: "TcpExtTCPLostRetransmit",
 }
 
 // stats are the counters of one Protocol. The zero value is ready.

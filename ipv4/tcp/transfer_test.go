@@ -223,7 +223,7 @@ func TestTransferBeyondSequenceSpace(t *testing.T) {
 				s := &client.snd
 				s.buf.start, s.buf.end = before, before
 				s.nxt = s.iss.Add(1 + int(before))
-				s.acked(&client.loss, s.nxt)
+				s.ackedTo(&client.loss, s.nxt)
 				client.loss.acked(&s.sent, s.una, 0, 0, &client.win)
 				client.mu.Unlock()
 				server.mu.Lock()
