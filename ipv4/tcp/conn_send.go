@@ -83,7 +83,9 @@ func (c *Conn) resendLocked(now time.Time, i int, probe bool) {
 	c.resent++
 	c.loss.retransmitted(&c.snd.sent, i)
 	x.sent = min(x.sent, 254) + 1
-	x.at = now.Sub(c.pr.epoch)
+	// Of two segments of one instant RACK takes the one with the higher number
+	// for the later; this one is the later whatever has gone before it.
+	x.at = max(now.Sub(c.pr.epoch), c.snd.sent.at(c.snd.sent.len()-1).at+1)
 	if r := c.loss.r; r != nil {
 		r.resent(x, c.snd.segments(n), c.ts.value(now), c.loss.phase, probe)
 	}

@@ -11,9 +11,9 @@ type recovery struct {
 	stats *stats
 
 	// The scoreboard; the segments themselves are marked.
-	sacked  int                       // bytes that the peer holds past SND.UNA
-	retrans int                       // bytes whose retransmission is under way
-	high    Seq                       // end of the highest octet it holds, while sacked > 0
+	sacked  int                      // bytes that the peer holds past SND.UNA
+	retrans int                      // bytes whose retransmission is under way
+	high    Seq                      // end of the highest octet it holds, while sacked > 0
 	seen    [maxSACKBlocks]SACKBlock // of the last ACK: they are marked
 
 	reordering    int32 // segments: tcp_reordering, or more once seen

@@ -11,12 +11,12 @@ const ms = time.Millisecond
 
 func TestRTT(t *testing.T) {
 	var r rtt
-	r.update(100 * ms, 0) // RFC 6298 (2.2)
+	r.update(100*ms, 0) // RFC 6298 (2.2)
 	require.Equal(t, rtt{srtt: 100 * ms, rttvar: 50 * ms, latest: 100 * ms, min: 100 * ms}, r)
-	r.update(180 * ms, 0) // (2.3): rttvar 3/4*50 + 1/4*80, srtt 7/8*100 + 1/8*180
+	r.update(180*ms, 0) // (2.3): rttvar 3/4*50 + 1/4*80, srtt 7/8*100 + 1/8*180
 	require.Equal(t, rtt{srtt: 110 * ms, rttvar: 57500 * time.Microsecond, latest: 180 * ms, min: 100 * ms}, r)
 	for range 200 {
-		r.update(20 * ms, 0)
+		r.update(20*ms, 0)
 	}
 	require.InDelta(t, 20*ms, r.srtt, float64(ms))
 	require.Less(t, r.rttvar, ms)

@@ -1,0 +1,129 @@
+package tcp
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tapstack/tapstack/link/linktest"
+)
+
+// transferOver moves size bytes over a wire with faults and returns how long
+// that took in virtual time, and the counters of the sender.
+func transferOver(t *testing.T, f faults, seed uint64, size int64, sc SocketConfig) (took time.Duration, sent map[string]uint64) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPair(t, f, seed, Config{})
+		defer p.close(t)
+		client, server := p.connect(t, sc)
+		start := time.Now()
+		want := sha256.New()
+		go func() {
+			_, _ = io.Copy(client, io.TeeReader(pattern(seed, size), want))
+			_ = client.CloseWrite()
+		}()
+		got := sha256.New()
+		n, err := io.Copy(got, server)
+		require.NoError(t, err)
+		require.Equal(t, size, n)
+		require.Equal(t, want.Sum(nil), got.Sum(nil))
+		took, sent = time.Since(start), p.a.Stats()
+		checkScoreboard(t, client)
+		_ = client.Close()
+		_ = server.Close()
+	})
+	return took, sent
+}
+
+// checkScoreboard compares the sums of a connection with its segments.
+func checkScoreboard(t *testing.T, c *Conn) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.loss.check(t, &c.snd.sent)
+}
+
+func (l *loss) check(t *testing.T, q *sentQueue) {
+	t.Helper()
+	lost, sacked, retrans := 0, 0, 0
+	for i := range q.len() {
+		x := q.at(i)
+		require.Positive(t, x.len())
+		if i > 0 {
+			require.Equal(t, q.at(i-1).end, x.start)
+		}
+		switch {
+		case x.sacked:
+			require.False(t, x.lost || x.retrans)
+			sacked += x.len()
+		case x.lost:
+			require.False(t, x.retrans)
+			lost += x.len()
+		case x.retrans:
+			retrans += x.len()
+		}
+	}
+	require.EqualValues(t, lost, l.lost)
+	if l.r != nil {
+		require.Equal(t, sacked, l.r.sacked)
+		require.Equal(t, retrans, l.r.retrans)
+	} else {
+		require.Zero(t, sacked)
+	}
+	require.GreaterOrEqual(t, l.flight(q, 1), 0)
+}
+
+// TestGoodput compares with and without SACK on the same wires.
+func TestGoodput(t *testing.T) {
+	const rtt = 20 * time.Millisecond
+	size := int64(8 << 20)
+	if linktest.Race() {
+		size = 2 << 20
+	}
+	for _, c := range []struct {
+		f    faults
+		gain float64 // how many times faster than NewReno at least
+	}{
+		{faults{loss: 0.001}, 0.9},
+		{faults{loss: 0.01}, 2},
+		{faults{loss: 0.03}, 2},
+		{faults{loss: 0.1}, 2},
+		{faults{reorder: 0.05}, 1},
+		{faults{dup: 0.05}, 0.9},
+		{faults{loss: 0.01, reorder: 0.02, dup: 0.01}, 1},
+	} {
+		t.Run(fmt.Sprintf("loss %v reorder %v dup %v", c.f.loss, c.f.reorder, c.f.dup), func(t *testing.T) {
+			c.f.delay = rtt / 2
+			var with, without time.Duration
+			for seed := range uint64(3) {
+				d, n := transferOver(t, c.f, seed+1, size, SocketConfig{})
+				with += d
+				t.Logf("SACK %v: %v", d, notable(n))
+				d, n = transferOver(t, c.f, seed+1, size, SocketConfig{NoSACK: true})
+				without += d
+				t.Logf("no SACK %v: %v", d, notable(n))
+			}
+			gain := float64(without) / float64(with)
+			t.Logf("%.2f times as fast", gain)
+			if !linktest.Race() {
+				require.GreaterOrEqual(t, gain, c.gain)
+			}
+		})
+	}
+}
+
+func notable(n map[string]uint64) map[string]uint64 {
+	m := make(map[string]uint64)
+	for name, v := range n {
+		if v > 0 && len(name) > 10 && name[:9] == "TcpExtTCP" {
+			m[name[9:]] = v
+		}
+	}
+	m["retrans"] = n["TcpRetransSegs"]
+	return m
+}
