@@ -287,7 +287,8 @@ func (c *Conn) ackLocked(now time.Time, s *segment) link.DropReason {
 	c.probes = 0
 	outstanding := c.snd.inFlight() > 0
 	changed := c.snd.window(s.Seq, ack, int(s.Window)<<c.snd.scale)
-	if c.loss.sack && outstanding {
+	// A duplicate may be reported when nothing is in flight any more.
+	if c.loss.sack && (outstanding || s.Options.NumSACK > 0) {
 		advanced := c.snd.una.Less(ack)
 		c.selectiveLocked(now, s, changed)
 		if advanced {
@@ -352,7 +353,7 @@ func (c *Conn) selectiveLocked(now time.Time, s *segment, changed bool) {
 		a.reneged = q.n > 0 && q.at(0).sacked
 		l.r.adapt(&a)
 		l.probed(q, &c.win, c.cc, &a, now)
-		if a.duplicate || a.sacked || a.dsack || l.phase != phaseOpen {
+		if a.dsack || q.n+int32(before) > 0 && (a.duplicate || a.sacked || l.phase != phaseOpen) {
 			more := (c.snd.unsent() > 0 || c.snd.finPending()) && c.snd.usable() > 0
 			l.react(q, &c.win, c.cc, &c.rtt, &a, more, now)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,6 +30,8 @@ type seg struct {
 	ts, ecr  uint32
 	confirm  bool
 	df       bool
+	sackOK   bool
+	sack     [][2]int // blocks: when delivered about our octets, when wanted about the peer's
 }
 
 func (s seg) String() string {
@@ -36,7 +39,7 @@ func (s seg) String() string {
 	if len(data) > 16 {
 		data = fmt.Sprintf("%s...%d bytes", data[:8], len(data))
 	}
-	return fmt.Sprintf("%v seq=%d ack=%d win=%d mss=%d ws=%d %q", s.flags, s.seq, s.ack, s.win, s.mss, s.ws-1, data)
+	return fmt.Sprintf("%v seq=%d ack=%d win=%d mss=%d ws=%d sack=%v %q", s.flags, s.seq, s.ack, s.win, s.mss, s.ws-1, s.sack, data)
 }
 
 // testConn is a host whose peer is the test: it delivers segments, and wants
@@ -101,6 +104,10 @@ func (tc *testConn) output(p *link.Packet, s ipv4.Send) error {
 	if h.Options.HasTimestamps {
 		x.ts, x.ecr = h.Options.TSVal, h.Options.TSEcr
 	}
+	x.sackOK = h.Options.SACKPermitted
+	for _, b := range h.Options.SACK[:h.Options.NumSACK] {
+		x.sack = append(x.sack, [2]int{b.Start.Sub(tc.irs), b.End.Sub(tc.irs)})
+	}
 	tc.sent = append(tc.sent, x)
 	tc.raw = append(tc.raw, h)
 	return nil
@@ -124,6 +131,11 @@ func (tc *testConn) packet(s seg) (ipv4.Header, *link.Packet) {
 	}
 	if s.ts != 0 {
 		h.Options.HasTimestamps, h.Options.TSVal, h.Options.TSEcr = true, s.ts, s.ecr
+	}
+	h.Options.SACKPermitted = s.sackOK
+	for i, b := range s.sack {
+		h.Options.SACK[i] = SACKBlock{tc.iss.Add(b[0]), tc.iss.Add(b[1])}
+		h.Options.NumSACK++
 	}
 	p := link.NewPacketFrom([]byte(s.data))
 	src, dst := netip.AddrFrom4(tc.key.raddr), netip.AddrFrom4(tc.key.laddr)
@@ -159,7 +171,8 @@ func (tc *testConn) want(why string, w seg) seg {
 	s, ok := tc.take()
 	require.True(tc.t, ok, "%s: want %v, nothing was sent", why, w)
 	same := s.flags&^PSH == w.flags&^PSH && s.seq == w.seq && s.ack == w.ack && s.data == w.data &&
-		(w.mss == 0 || s.mss == w.mss) && (w.ws == 0 || s.ws == w.ws) && (!w.confirm || s.confirm)
+		(w.mss == 0 || s.mss == w.mss) && (w.ws == 0 || s.ws == w.ws) &&
+		(w.sack == nil || slices.Equal(s.sack, w.sack)) && (!w.confirm || s.confirm)
 	switch {
 	case w.win > 0:
 		same = same && s.win == w.win

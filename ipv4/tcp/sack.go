@@ -130,8 +130,11 @@ func (l *loss) sackBlock(q *sentQueue, b SACKBlock, e *rtt, a *round) {
 		}
 		if x.start.Less(b.Start) {
 			cut := x.start.Add(roundUp(b.Start.Sub(x.start), a.mss))
-			if !cut.Less(x.end) {
+			switch {
+			case !cut.Less(x.end):
 				continue
+			case b.End.Less(x.end) && b.End.Sub(cut) < a.mss:
+				return // no whole one
 			}
 			q.split(i, cut)
 			continue // with the rest
