@@ -15,11 +15,12 @@ import (
 
 // transferOver moves size bytes over a wire with faults and returns how long
 // that took in virtual time, and the counters of the sender.
-func transferOver(t *testing.T, f faults, seed uint64, size int64, sc SocketConfig) (took time.Duration, sent map[string]uint64) {
+func transferOver(t *testing.T, f faults, drop func(from *testIP, h Header, payload []byte) bool, seed uint64, size int64, sc SocketConfig) (took time.Duration, sent map[string]uint64) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPair(t, f, seed, Config{})
 		defer p.close(t)
+		p.wire.drop = drop
 		client, server := p.connect(t, sc)
 		start := time.Now()
 		want := sha256.New()
@@ -89,22 +90,25 @@ func TestGoodput(t *testing.T) {
 		f    faults
 		gain float64 // how many times faster than NewReno at least
 	}{
-		{faults{loss: 0.001}, 0.9},
-		{faults{loss: 0.01}, 2},
-		{faults{loss: 0.03}, 2},
-		{faults{loss: 0.1}, 2},
-		{faults{reorder: 0.05}, 1},
-		{faults{dup: 0.05}, 0.9},
-		{faults{loss: 0.01, reorder: 0.02, dup: 0.01}, 1},
+		// With single losses both run at what additive increase and
+		// multiplicative decrease allow, MSS/RTT*sqrt(1.5/p): NewReno repairs
+		// one loss in a window as fast as anybody.
+		{faults{loss: 0.001}, 0.8},
+		{faults{loss: 0.01}, 0.85},
+		{faults{loss: 0.03}, 0.95},
+		{faults{loss: 0.1}, 1.5},
+		{faults{reorder: 0.05}, 10},
+		{faults{dup: 0.05}, 0.8},
+		{faults{loss: 0.01, reorder: 0.02, dup: 0.01}, 1.2},
 	} {
 		t.Run(fmt.Sprintf("loss %v reorder %v dup %v", c.f.loss, c.f.reorder, c.f.dup), func(t *testing.T) {
 			c.f.delay = rtt / 2
 			var with, without time.Duration
 			for seed := range uint64(3) {
-				d, n := transferOver(t, c.f, seed+1, size, SocketConfig{})
+				d, n := transferOver(t, c.f, nil, seed+1, size, SocketConfig{})
 				with += d
 				t.Logf("SACK %v: %v", d, notable(n))
-				d, n = transferOver(t, c.f, seed+1, size, SocketConfig{NoSACK: true})
+				d, n = transferOver(t, c.f, nil, seed+1, size, SocketConfig{NoSACK: true})
 				without += d
 				t.Logf("no SACK %v: %v", d, notable(n))
 			}
@@ -115,6 +119,36 @@ func TestGoodput(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestBurstLoss loses a tenth of a window at once: a round trip for NewReno for
+// each segment of it, one for SACK.
+func TestBurstLoss(t *testing.T) {
+	took := func(sc SocketConfig) time.Duration {
+		var first, top Seq
+		seen, left := 0, 0
+		d, n := transferOver(t, faults{delay: 10 * time.Millisecond}, func(_ *testIP, h Header, payload []byte) bool {
+			if len(payload) == 0 {
+				return false
+			}
+			if seen++; seen == 1 {
+				first, top = h.Seq, h.Seq
+			}
+			again := h.Seq.Less(top)
+			top = maxSeq(top, h.Seq)
+			if seen%800 == 0 && h.Seq.Sub(first) > 0 {
+				left = 20
+			}
+			if left == 0 || again {
+				return false
+			}
+			left--
+			return true
+		}, 1, 8<<20, sc)
+		t.Logf("%v: %v", d, notable(n))
+		return d
+	}
+	require.Greater(t, float64(took(SocketConfig{NoSACK: true})), 2*float64(took(SocketConfig{})))
 }
 
 func notable(n map[string]uint64) map[string]uint64 {
