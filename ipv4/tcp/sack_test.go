@@ -208,19 +208,19 @@ func TestSACKValidation(t *testing.T) {
 		marker int // of undo; -1: off
 		want   bool
 	}{
-		"in flight":                           {b(100, 200), false, -1, true},
-		"up to SND.NXT":                       {b(900, 1000), false, -1, true},
-		"past SND.NXT":                        {b(900, 1001), false, -1, false},
-		"empty":                               {b(300, 300), false, -1, false},
-		"backwards":                           {b(400, 300), false, -1, false},
+		"in flight":                            {b(100, 200), false, -1, true},
+		"up to SND.NXT":                        {b(900, 1000), false, -1, true},
+		"past SND.NXT":                         {b(900, 1001), false, -1, false},
+		"empty":                                {b(300, 300), false, -1, false},
+		"backwards":                            {b(400, 300), false, -1, false},
 		"at SND.UNA: it would be acknowledged": {b(0, 100), false, -1, false},
-		"below SND.UNA":                       {b(-200, -100), false, -1, false},
-		"D-SACK without a reduction":          {b(-200, -100), true, -1, false},
-		"D-SACK since the reduction":          {b(-200, -100), true, -300, true},
-		"D-SACK across SND.UNA":               {b(-200, 100), true, -300, false},
-		"D-SACK before the reduction":         {b(-200, -150), true, -100, false},
-		"D-SACK across the reduction":         {b(-200, -50), true, -100, true},
-		"D-SACK older than the window":        {b(-40000, -50), true, -100, false},
+		"below SND.UNA":                        {b(-200, -100), false, -1, false},
+		"D-SACK without a reduction":           {b(-200, -100), true, -1, false},
+		"D-SACK since the reduction":           {b(-200, -100), true, -300, true},
+		"D-SACK across SND.UNA":                {b(-200, 100), true, -300, false},
+		"D-SACK before the reduction":          {b(-200, -150), true, -100, false},
+		"D-SACK across the reduction":          {b(-200, -50), true, -100, true},
+		"D-SACK older than the window":         {b(-40000, -50), true, -100, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &recovery{}
