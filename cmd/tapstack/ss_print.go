@@ -131,6 +131,7 @@ func ssInfo(t control.TCPInfo, options bool) string {
 		}
 	}
 	add(options && t.Timestamps, "ts")
+	add(options && t.SACK, "sack")
 	add(t.Congestion != "", "%s", t.Congestion)
 	add(t.WScale, "wscale:%d,%d", t.SndWScale, t.RcvWScale)
 	add(t.RTO != 0, "rto:%s", float(t.RTO))
@@ -151,6 +152,9 @@ func ssInfo(t control.TCPInfo, options bool) string {
 	add(t.Unacked != 0, "unacked:%d", t.Unacked)
 	add(t.Retransmits != 0 || t.Resent != 0, "retrans:%d/%d", t.Retransmits, t.Resent)
 	add(t.Lost != 0, "lost:%d", t.Lost)
+	add(t.Sacked != 0, "sacked:%d", t.Sacked)
+	add(t.DSACKDups != 0, "dsack_dups:%d", t.DSACKDups)
+	add(t.Reordering != 0, "reordering:%d", t.Reordering)
 	add(t.RcvSpace != 0, "rcv_space:%d", t.RcvSpace)
 	add(t.MinRTT != 0, "minrtt:%s", float(t.MinRTT))
 	add(t.RcvOOO != 0, "rcv_ooopack:%d", t.RcvOOO)

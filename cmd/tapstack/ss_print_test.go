@@ -176,7 +176,7 @@ func TestSocketsOfAllKinds(t *testing.T) {
 		{Netid: "tcp", State: "ESTAB", SendQ: 9, Local: at("10.0.0.2:40000"), Remote: at("10.0.0.1:80"),
 			Timer:  &control.SocketTimer{Name: "on", Left: 1234 * time.Millisecond, Retrans: 2},
 			Memory: &control.SocketMemory{ReceiveBuffer: 131072, SendBuffer: 16384, Queued: 9},
-			TCP: &control.TCPInfo{Timestamps: true, Congestion: "reno", WScale: true, SndWScale: 10, RcvWScale: 7, RTO: 204, RTT: 0.022, RTTVar: 0.013,
+			TCP: &control.TCPInfo{Timestamps: true, SACK: true, Sacked: 2, DSACKDups: 1, Reordering: 7, Congestion: "reno", WScale: true, SndWScale: 10, RcvWScale: 7, RTO: 204, RTT: 0.022, RTTVar: 0.013,
 				MSS: 1448, PMTU: 1500, RcvMSS: 536, AdvMSS: 1448, Cwnd: 10, Ssthresh: 7, LastSent: 40, Unacked: 1, Retransmits: 1, Resent: 4, RcvSpace: 65535, SndWnd: 64000}},
 	}
 	require.Equal(t, `Netid State  Recv-Q Send-Q Local Address:Port  Peer Address:PortProcess
@@ -185,8 +185,8 @@ udp   UNCONN 832    0        10.0.0.2%t0:53         0.0.0.0:*
 tcp   ESTAB  0      9           10.0.0.2:40000     10.0.0.1:80         
 `, ssOf(t, "ss -an", list))
 	require.Equal(t, "udp UNCONN 832    0      10.0.0.2%t0:53 0.0.0.0:* skmem:(r832,rb212992,t0,tb0,f0,w0,o0,bl0,d3)\n", ssOf(t, "ss -HanumOlw sport = :53", list))
-	require.Equal(t, "ESTAB 0      9      10.0.0.2:40000 10.0.0.1:80 timer:(on,1.234ms,2)\n\t ts reno wscale:10,7 rto:204 rtt:0.022/0.013 mss:1448 pmtu:1500 "+
-		"rcvmss:536 advmss:1448 cwnd:10 ssthresh:7 send 5265454545bps lastsnd:40 unacked:1 retrans:1/4 rcv_space:65535 snd_wnd:64000\n",
+	require.Equal(t, "ESTAB 0      9      10.0.0.2:40000 10.0.0.1:80 timer:(on,1.234ms,2)\n\t ts sack reno wscale:10,7 rto:204 rtt:0.022/0.013 mss:1448 pmtu:1500 "+
+		"rcvmss:536 advmss:1448 cwnd:10 ssthresh:7 send 5265454545bps lastsnd:40 unacked:1 retrans:1/4 sacked:2 dsack_dups:1 reordering:7 rcv_space:65535 snd_wnd:64000\n",
 		ssOf(t, "ss -Hantio", list))
 	require.Equal(t, "ESTAB 0      9      10.0.0.2:40000 10.0.0.1:80 users:((\"tapstack\",pid=77))\n", ssOf(t, "ss -Htnp", list))
 	require.Empty(t, ssOf(t, "ss -Han6", list))

@@ -29,6 +29,13 @@ func (r *receiver) sacks(seq, end Seq, moved bool) {
 	}
 }
 
+// shedBlocks gives up the blocks if there is nothing to tell.
+func (r *receiver) shedBlocks() {
+	if b := r.blocks; b != nil && b.n == 0 && b.duplicate.Start == b.duplicate.End {
+		r.blocks = nil
+	}
+}
+
 // add puts x, together with what it touches, to the front.
 func (b *blocks) add(x SACKBlock) {
 	k := 0

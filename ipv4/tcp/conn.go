@@ -68,8 +68,8 @@ type Conn struct {
 
 	userTimeout time.Duration // TCP_USER_TIMEOUT, 0: off
 	stalledAt   moment        // since when nothing has got through, while retries > 0
-	synRetrans  int32
-	probes      int32 // zero-window or keepalive probes without an answer
+	synRetrans  int16
+	probes      int16 // zero-window or keepalive probes without an answer
 	resent      int32 // segments sent again, ever
 	reno        reno
 	lastSent    moment // of data
@@ -299,9 +299,9 @@ func (c *Conn) establishedLocked(now time.Time) {
 
 // negotiateLocked takes in the options of the peer's SYN.
 func (c *Conn) negotiateLocked(o *Options, now time.Time) {
-	c.snd.peerMSS = int(o.MSS)
-	if c.config.MSS > 0 && (c.snd.peerMSS == 0 || c.snd.peerMSS > c.config.MSS) {
-		c.snd.peerMSS = c.config.MSS
+	c.snd.peerMSS = o.MSS
+	if m := uint16(min(max(c.config.MSS, 0), maxMSS)); m > 0 && (o.MSS == 0 || o.MSS > m) {
+		c.snd.peerMSS = m
 	}
 	if o.HasWindowScale && !c.config.NoScaling {
 		c.scaling, c.snd.scale = true, o.WindowScale

@@ -18,6 +18,12 @@ func (c *Conn) outputLocked(now time.Time) {
 	if c.state.synchronized() && c.state != TimeWait {
 		c.retransmitLocked(now)
 		c.sendDataLocked(now)
+		if r := c.loss.r; r != nil && r.hold && c.snd.nxt == c.loss.recover {
+			// F-RTO found nothing new that could go: conventional recovery
+			// (RFC 5682 section 2.1 step 2b).
+			r.hold, r.frto = false, false
+			c.retransmitLocked(now)
+		}
 	}
 	switch {
 	case !c.ack.wanted:

@@ -58,6 +58,7 @@ func (c *Conn) shedLocked() {
 	c.snd.sent.shed()
 	c.snd.buf.shed()
 	c.rcv.queue.shed()
+	c.rcv.shedBlocks()
 	c.readable.shed()
 	c.writable.shed()
 	if c.timers.earliest() == 0 {

@@ -31,6 +31,17 @@
 // receive buffer has come. Checksums are verified unless the device vouches for
 // them, and never computed here.
 //
+// # Loss recovery
+//
+// As Linux does it by default. A peer with SACK gets RACK: what was sent so long
+// before something that has arrived that it cannot be late any more is lost, and a
+// tail loss probe stands in for the ACKs that the end of a flight does not bring.
+// The window shrinks by Proportional Rate Reduction, and returns if timestamps,
+// D-SACK or F-RTO tell that nothing was lost. recovery.go has the phases, sack.go
+// the scoreboard, rack.go what is lost, tlp.go the probe, prr.go the window, undo.go
+// the way back, blocks.go the peer's half of it. All of that is in a recovery, which
+// a connection gets with its first loss. A peer without SACK gets NewReno (loss.go).
+//
 // # Timers
 //
 // A connection has one clock timer, which follows the earliest of its deadlines
@@ -55,8 +66,9 @@
 // # Sources
 //
 // RFC 9293 (TCP), 1122, 6691 (MSS), 7323 (window scale, timestamps, PAWS), 6298
-// (retransmission timer), 5681 and 6582 (congestion control, NewReno), 3042
-// (limited transmit), 6928 (initial window), 3465 (byte counting), 5961 and 5927
+// (retransmission timer), 5681 and 6582 (congestion control, NewReno), 2018, 2883
+// and 6675 (SACK), 8985 (RACK-TLP), 6937 (PRR), 5682 (F-RTO), 3522 and 3708
+// (undo), 3042 (limited transmit), 6928 (initial window), 3465 (byte counting), 5961 and 5927
 // (attacks in the blind), 6528 (initial sequence numbers), 6056 (ports), 6191
 // (TIME-WAIT), 2525, 6093 (urgent data: read in line). Where Linux does
 // otherwise, Linux is followed and the line says so.

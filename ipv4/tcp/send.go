@@ -15,19 +15,19 @@ type sender struct {
 	wnd      int // SND.WND, scaled
 	maxWnd   int // largest window the peer ever offered
 
-	peerMSS int // payload and options that the peer accepts (RFC 6691)
-	pmtu    int
-	mss     int // payload of a full segment
+	pmtu int
+	mss  int // payload of a full segment
 
-	buf    sendBuffer
-	limit  int  // bytes the buffer takes at most
-	fixed  bool // it takes that many whatever the congestion window
-	corked bool // the user has more to come at once: a short segment waits for it
-	fin    bool
-	held   bool // TCP_CORK, MSG_MORE: a short segment waits for more
-	cork   bool // TCP_CORK
-	scale  uint8
-	sent   sentQueue
+	buf     sendBuffer
+	limit   int  // bytes the buffer takes at most
+	fixed   bool // it takes that many whatever the congestion window
+	corked  bool // the user has more to come at once: a short segment waits for it
+	fin     bool
+	held    bool // TCP_CORK, MSG_MORE: a short segment waits for more
+	cork    bool // TCP_CORK
+	scale   uint8
+	peerMSS uint16 // payload and options that the peer accepts (RFC 6691), 0: it has not said
+	sent    sentQueue
 }
 
 // start begins at iss with nothing sent.
@@ -59,7 +59,7 @@ const minMSS = 8
 func (s *sender) setMSS(timestamps bool) {
 	n := s.pmtu - 40
 	if s.peerMSS > 0 {
-		n = min(n, s.peerMSS)
+		n = min(n, int(s.peerMSS))
 	} else {
 		n = min(n, defaultMSS)
 	}

@@ -52,6 +52,7 @@ type SocketMemory struct {
 // windows in segments, times in milliseconds.
 type TCPInfo struct {
 	Timestamps  bool    `json:"ts,omitempty"`
+	SACK        bool    `json:"sack,omitempty"`
 	Congestion  string  `json:"cong_alg"`
 	WScale      bool    `json:"has_wscale,omitempty"`
 	SndWScale   uint8   `json:"snd_wscale"`
@@ -73,6 +74,9 @@ type TCPInfo struct {
 	Retransmits int     `json:"retrans,omitempty"` // since the last progress
 	Resent      int     `json:"retrans_total,omitempty"`
 	Lost        int     `json:"lost,omitempty"`
+	Sacked      int     `json:"sacked,omitempty"`
+	DSACKDups   int     `json:"dsack_dups,omitempty"`
+	Reordering  int     `json:"reordering,omitempty"` // segments, beyond the 3 that it begins with
 	RcvSpace    int     `json:"rcv_space"`
 	MinRTT      float64 `json:"minrtt,omitempty"`
 	SndWnd      int     `json:"snd_wnd"`
@@ -156,12 +160,16 @@ func describeTCP(i tcp.Info, now time.Time) Socket {
 	k.Memory = &SocketMemory{Receive: i.RecvQ, ReceiveBuffer: i.RcvBuf, SendBuffer: i.SndBuf, Queued: i.SendQ}
 	mss := max(i.SndMSS, 1)
 	k.TCP = &TCPInfo{
-		Timestamps: i.Timestamps, Congestion: i.Congestion, WScale: i.WindowScaling, SndWScale: i.SndWScale, RcvWScale: i.RcvWScale,
+		Timestamps: i.Timestamps, SACK: i.SACK, Congestion: i.Congestion, WScale: i.WindowScaling, SndWScale: i.SndWScale, RcvWScale: i.RcvWScale,
 		RTO: msec((i.RTO + time.Millisecond - 1).Truncate(time.Millisecond)), Backoff: i.Backoff, RTT: msec(i.RTT), RTTVar: msec(i.RTTVar), ATO: msec(i.ATO),
 		MSS: i.SndMSS, PMTU: i.PMTU, RcvMSS: i.RcvMSS, AdvMSS: i.AdvMSS,
 		Cwnd: max(i.SndCwnd/mss, 1), Ssthresh: i.SndSsthresh / mss,
 		Unacked: (i.Unacked + mss - 1) / mss, Retransmits: i.Retransmits, Resent: i.Resent, Lost: (i.Lost + mss - 1) / mss,
+		Sacked: (i.Sacked + mss - 1) / mss, DSACKDups: i.DSACKDups,
 		RcvSpace: i.RcvWnd, MinRTT: msec(i.MinRTT), SndWnd: i.SndWnd, RcvOOO: i.OutOfOrder,
+	}
+	if i.Reordering != 3 {
+		k.TCP.Reordering = i.Reordering
 	}
 	k.TCP.LastSent, k.TCP.LastRcv = age(i.LastDataSent, now), age(i.LastReceived, now)
 	return k

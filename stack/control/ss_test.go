@@ -68,7 +68,7 @@ func TestSockets(t *testing.T) {
 		require.Equal(t, "on", k.Timer.Name)
 		require.Positive(t, k.Timer.Left)
 		require.Positive(t, k.TCP.Retransmits)
-		require.Equal(t, k.TCP.Retransmits, k.TCP.Resent)
+		require.Equal(t, k.TCP.Retransmits+1, k.TCP.Resent, "timeouts, and a tail loss probe")
 		require.Equal(t, 1, k.TCP.Unacked)
 	})
 }
