@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tapstack/tapstack/link/linktest"
 )
 
 // board is a sender's scoreboard next to a naive one, which has a bool for each
@@ -64,7 +66,11 @@ func (b *board) ack(ack Seq, blocks ...SACKBlock) round {
 // numbers at the wrap and losses in between.
 func TestScoreboard(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	for range 60 {
+	rounds := 60
+	if linktest.Race() {
+		rounds = 6
+	}
+	for range rounds {
 		const mss = 100
 		b := newBoard(t, Seq(0xffffffff-uint32(r.IntN(20000))), mss)
 		for step := range 150 {
@@ -287,4 +293,26 @@ func TestBlocks(t *testing.T) {
 	require.Equal(t, []SACKBlock{x(0, 10), x(6500, 6600), x(5500, 5600)}, opt.SACK[:opt.NumSACK], "three beside timestamps")
 	b.put(&opt, 0, true)
 	require.Equal(t, x(6500, 6600), opt.SACK[0], "a duplicate is reported once")
+}
+
+// Once there is a recovery, what an ACK with blocks costs is no memory.
+func TestSACKAllocs(t *testing.T) {
+	b := newBoard(t, 0xffffff00, 100)
+	for range 64 {
+		b.send(4400)
+	}
+	end := 1000
+	o := Options{NumSACK: 2}
+	n := testing.AllocsPerRun(500, func() {
+		b.now += time.Millisecond
+		end += 300
+		o.SACK[0] = SACKBlock{b.origin.Add(end - 300), b.origin.Add(end)}
+		o.SACK[1] = SACKBlock{b.origin.Add(200), b.origin.Add(700)}
+		a := b.round(b.una)
+		b.l.selective(&b.q, o.SACK[:o.NumSACK], b.una, &b.e, &a)
+		b.l.detect(&b.q, &b.e, &a)
+	})
+	require.Zero(t, n)
+	require.Greater(t, b.l.r.sacked, 100_000)
+	b.l.check(t, &b.q)
 }
