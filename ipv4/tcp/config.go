@@ -28,18 +28,24 @@ type Config struct {
 	NoSACK  bool // tcp_sack off: don't offer nor accept selective acknowledgements
 	NoDSACK bool // tcp_dsack off: don't report duplicates
 
-	ReceiveBuffer int // default of SocketConfig's; default 1 MiB
+	ReceiveBuffer int // what the receive buffer begins with; default 128 KiB (tcp_rmem[1])
 	SendBuffer    int // most that the send buffer grows to by itself; default 4 MiB (tcp_wmem[2])
-	// MaxReceiveBuffer is the most that SetReadBuffer gives, and what the
-	// window scale is chosen for; default 6 MiB (tcp_rmem[2]).
-	MaxReceiveBuffer int
+	// MaxReceiveBuffer is the most that the receive buffer grows to, by itself or
+	// by SetReadBuffer, and what the window scale is chosen for; default 6 MiB
+	// (tcp_rmem[2]). Where data comes in plain frames, it grows to 1 MiB by itself.
+	MaxReceiveBuffer        int
+	NoModerateReceiveBuffer bool // the buffer stays as it begins (tcp_moderate_rcvbuf=0)
+
+	Congestion           string // one of CongestionControls; default "cubic" (tcp_congestion_control)
+	ECN                  ECN    // default ECNPassive (tcp_ecn=2)
+	NoSlowStartAfterIdle bool   // keep the window over pauses (tcp_slow_start_after_idle=0)
+	NoSyncookies         bool   // drop SYNs when the backlog is full (tcp_syncookies=0)
 }
 
-// Default sizes in bytes. The receive buffer is also the largest window, which
-// stays under what the queue of a Linux TAP device holds, 1000 frames of 1500
-// bytes: a peer that fills a larger one at once overruns the queue.
+// Default sizes in bytes, Linux's. The receive buffer is also the window, once that
+// is scaled.
 const (
-	defaultReceiveBuffer    = 1 << 20
+	defaultReceiveBuffer    = 128 << 10
 	defaultSendBuffer       = 4 << 20
 	defaultMaxReceiveBuffer = 6 << 20
 	minBuffer               = 4 << 10
@@ -60,6 +66,9 @@ func (c Config) withDefaults() Config {
 	def(&c.ReceiveBuffer, defaultReceiveBuffer)
 	def(&c.SendBuffer, defaultSendBuffer)
 	def(&c.MaxReceiveBuffer, defaultMaxReceiveBuffer)
+	if newCongestionControl(c.Congestion) == nil {
+		c.Congestion = nameCubic
+	}
 	if c.FinTimeout <= 0 {
 		c.FinTimeout = time.Minute
 	}
@@ -75,7 +84,9 @@ func (c Config) withDefaults() Config {
 // SocketConfig is what a connection or a listener, and the connections it
 // accepts, begin with. A zero value means the default.
 type SocketConfig struct {
-	ReceiveBuffer int // bytes that wait for Read; default Config.ReceiveBuffer
+	// ReceiveBuffer is how many bytes wait for Read; by default it is sized by how
+	// fast they are read, from Config.ReceiveBuffer to Config.MaxReceiveBuffer.
+	ReceiveBuffer int
 	SendBuffer    int // bytes that wait for acknowledgement; default: see Conn.SetWriteBuffer
 	MSS           int // at most this many bytes in a segment either way (TCP_MAXSEG)
 	// Nagle delays short segments while another is not acknowledged. The
@@ -97,6 +108,11 @@ type SocketConfig struct {
 	NotSentLowat int
 	SynRetries   int           // of an active open (TCP_SYNCNT); default Config.SynRetries
 	FinTimeout   time.Duration // TCP_LINGER2; default Config.FinTimeout, negative: no FIN-WAIT-2 without an owner
+	// Pacing spreads segments over the round trip, as Linux does with the fq queueing
+	// discipline; the default is to send what the windows allow at once.
+	Pacing        bool
+	MaxPacingRate uint64 // bytes a second (SO_MAX_PACING_RATE), 0: no limit; implies Pacing
+	Congestion    string // one of CongestionControls (TCP_CONGESTION); default Config.Congestion
 }
 
 // socketConfig returns sc with the defaults, to be shared by the connections that

@@ -48,9 +48,11 @@ type Conn struct {
 	// Segments leave after mu is released: whoever unlocks with out not empty
 	// and sending not set transmits, in order, until it is.
 	sending bool
-	more    bool  // output stopped at a full batch
-	retries int16 // timeouts since the last progress
-	out     link.Queue
+	more    bool // output stopped at a full batch
+	ecn     ecnFlags
+	// synRetrans is how often the SYN was sent again.
+	synRetrans uint8
+	out        link.Queue
 
 	snd  sender
 	rcv  receiver
@@ -58,7 +60,7 @@ type Conn struct {
 	rto  rto
 	loss loss
 	win  window
-	cc   congestionControl
+	flow *flow // while the connection sends
 	ts   timestamps
 	ack  acker
 
@@ -68,13 +70,12 @@ type Conn struct {
 
 	userTimeout time.Duration // TCP_USER_TIMEOUT, 0: off
 	stalledAt   moment        // since when nothing has got through, while retries > 0
-	synRetrans  int16
-	probes      int16 // zero-window or keepalive probes without an answer
-	resent      int32 // segments sent again, ever
-	reno        reno
-	lastSent    moment // of data
-	lastHeard   moment // of anything acceptable
-	lastOOW     moment // of an answer to an unacceptable segment
+	retries     int16         // timeouts since the last progress
+	probes      int16         // zero-window or keepalive probes without an answer
+	resent      int32         // segments sent again, ever
+	lastSent    moment        // of data
+	lastHeard   moment        // of anything acceptable
+	lastOOW     moment        // of an answer to an unacceptable segment
 
 	readBy, writeBy moment // deadlines, 0: none
 }
@@ -93,18 +94,18 @@ func (pr *Protocol) newConn(k tuple, sc *SocketConfig, mtu int, now time.Time) *
 	c.snd.pmtu = mtu
 	send, receive := sc.SendBuffer, sc.ReceiveBuffer
 	if c.snd.fixed = send > 0; !c.snd.fixed {
-		send = pr.config.SendBuffer
+		send = pr.params.Load().wmem[2]
 	}
-	if receive <= 0 {
-		receive = pr.config.ReceiveBuffer
+	p := pr.params.Load()
+	if c.rcv.fixed = receive > 0; !c.rcv.fixed {
+		receive = p.rmem[1]
 	}
 	c.snd.limit = max(send, minBuffer)
-	c.rcv.limit = min(max(receive, minBuffer), max(pr.config.MaxReceiveBuffer, minBuffer))
+	c.rcv.limit = min(max(receive, minBuffer), max(p.rmem[2], minBuffer))
 	if !sc.NoScaling {
-		c.rcv.scale = scaleFor(max(c.rcv.limit, pr.config.MaxReceiveBuffer))
+		c.rcv.scale = scaleFor(max(c.rcv.limit, p.rmem[2]))
 	}
 	c.ts.epoch, c.ts.offset = &pr.epoch, pr.secret.timestampOffset(k.laddr, k.raddr)
-	c.cc = &c.reno
 	c.lastHeard = c.moment(now)
 	return c
 }
@@ -125,9 +126,19 @@ func (c *Conn) unlock() {
 	c.sending = true
 	for c.out.Len() > 0 {
 		q, s := c.out.Take(), c.sendParamsLocked()
+		var ecn *ecnSender
+		if c.flow != nil && c.ecn&ecnOK != 0 {
+			ecn = &c.flow.ecn
+		}
 		c.releaseLocked()
 		var failed error
+		tos := s.TOS
 		for p := q.Pop(); p != nil; p = q.Pop() {
+			if ecn != nil {
+				if s.TOS = tos; ecn.mark(p) {
+					s.TOS |= ecnECT0
+				}
+			}
 			if err := c.pr.ip.Output(p, s); err != nil {
 				failed = err
 			}
@@ -258,6 +269,9 @@ func (c *Conn) detachLocked() {
 	c.snd.sent = sentQueue{}
 	c.loss = loss{}
 	c.more = false
+	if c.flow != nil {
+		c.pr.pacer.remove(&c.flow.pace)
+	}
 	if c.parent != nil {
 		c.parent.forget(c)
 	}
@@ -314,5 +328,5 @@ func (c *Conn) negotiateLocked(o *Options, now time.Time) {
 	c.loss.sack = o.SACKPermitted && !c.noSACK()
 	c.snd.setMSS(c.ts.ok)
 	c.win.mss = c.snd.mss
-	c.rcv.mss = min(c.snd.mss, defaultMSS)
+	c.rcv.mss = int32(min(c.snd.mss, defaultMSS))
 }

@@ -89,7 +89,8 @@ func (c *Conn) updateWindowLocked() {
 	if !c.state.receivesData() {
 		return
 	}
-	window, free, mss := c.rcv.window(), c.rcv.free(), max(c.rcv.mss, 1)
+	c.adjustLocked()
+	window, free, mss := c.rcv.window(), c.rcv.free(), max(int(c.rcv.mss), 1)
 	if free-window < min(c.rcv.limit/2, mss) {
 		return
 	}

@@ -103,6 +103,7 @@ func (c *Conn) synSentLocked(now time.Time, s *segment, p *link.Packet) *link.Pa
 	}
 	c.rcv.start(s.Seq)
 	c.negotiateLocked(&s.Options, now)
+	c.negotiateECNLocked(s)
 	c.ack.acked = c.rcv.nxt
 	c.snd.wnd, c.snd.maxWnd = int(s.Window), int(s.Window) // of a SYN: never scaled
 	c.snd.wl1, c.snd.wl2 = s.Seq, s.Ack
@@ -298,6 +299,9 @@ func (c *Conn) ackLocked(now time.Time, s *segment) link.DropReason {
 	}
 	if c.snd.una.Less(ack) {
 		c.advanceLocked(now, s)
+		if s.Flags&ECE != 0 {
+			c.echoedLocked(now)
+		}
 		return c.finAckedLocked(now)
 	}
 	// RFC 5681 section 2 defines a duplicate ACK by (a) data outstanding, (b)
@@ -305,7 +309,7 @@ func (c *Conn) ackLocked(now time.Time, s *segment) link.DropReason {
 	if outstanding && s.len() == 0 && !changed {
 		// It says that a segment left the network: the path works both ways.
 		c.confirm = true
-		if c.loss.duplicate(&c.snd.sent, c.snd.una, c.snd.nxt, &c.win, c.cc, now) {
+		if c.loss.duplicate(&c.snd.sent, c.snd.una, c.snd.nxt, &c.win, c.controlLocked(), now) {
 			c.pr.stats.add(renoRecovery)
 			c.force = true
 		}
@@ -345,25 +349,29 @@ func (c *Conn) selectiveLocked(now time.Time, s *segment, changed bool) {
 		c.retries, c.softErr, c.force = 0, 0, false
 	}
 	_, sample, sampled := c.snd.acked(l, &c.rtt, &a)
-	c.sampleLocked(now, s, &a, sample, sampled)
+	trip := c.sampleLocked(now, s, &a, sample, sampled)
 	if l.r != nil {
 		if a.low.Less(a.high) {
 			l.r.late(a.low, &a)
 		}
 		a.reneged = q.n > 0 && q.at(0).sacked
 		l.r.adapt(&a)
-		l.probed(q, &c.win, c.cc, &a, now)
+		l.probed(q, &c.win, c.controlLocked(), &a, now)
 		if a.dsack || q.n+int32(before) > 0 && (a.duplicate || a.sacked || l.phase != phaseOpen) {
 			more := (c.snd.unsent() > 0 || c.snd.finPending()) && c.snd.usable() > 0
-			l.react(q, &c.win, c.cc, &c.rtt, &a, more, now)
+			l.react(q, &c.win, c.controlLocked(), &c.rtt, &a, more, now)
 		}
 	}
 	c.rearmLocked(now, &a)
-	switch {
-	case l.phase == phaseRecovery:
+	repair := l.phase == phaseRecovery
+	if repair {
 		l.r.prr.reduce(&c.win, l.flight(q, c.snd.mss), &a)
-	case a.advanced || l.r != nil && l.r.reordering > initialReordering:
-		c.growLocked(now, a.delivered, before)
+	}
+	if repair || a.advanced || l.r != nil && l.r.reordering > initialReordering {
+		c.grownLocked(now, a.delivered, c.snd.segments(a.delivered), trip, repair || a.delivered == 0)
+	}
+	if s.Flags&ECE != 0 && a.advanced {
+		c.echoedLocked(now)
 	}
 	// Forward progress, or a duplicate: the path works both ways.
 	if a.advanced || a.sacked || a.duplicate {
@@ -373,24 +381,27 @@ func (c *Conn) selectiveLocked(now time.Time, s *segment, changed bool) {
 }
 
 // sampleLocked measures the round trip by what an ACK acknowledges, else by what
-// it acknowledges selectively, else by the timestamp it echoes.
-func (c *Conn) sampleLocked(now time.Time, s *segment, a *round, sample time.Duration, sampled bool) {
+// it acknowledges selectively, else by the timestamp it echoes. It returns 0 when
+// none of them tells.
+func (c *Conn) sampleLocked(now time.Time, s *segment, a *round, sample time.Duration, sampled bool) (trip time.Duration) {
 	switch {
 	case sampled:
-		c.rtt.update(a.at-sample, a.at)
+		trip = a.at - sample
 	case a.firstSack != 0:
-		c.rtt.update(a.at-a.firstSack, a.at)
+		trip = a.at - a.firstSack
 	case a.advanced && c.ts.ok && s.Options.HasTimestamps:
 		// RFC 7323 section 4.1: the echo tells which transmission it was.
 		d, ok := c.ts.sample(s.Options.TSEcr, now)
 		if !ok {
-			return
+			return 0
 		}
-		c.rtt.update(d, a.at)
+		trip = d
 	default:
-		return
+		return 0
 	}
+	c.rtt.update(trip, a.at)
 	c.rto.update(&c.rtt)
+	return trip
 }
 
 // rearmLocked sets the timer after an ACK with SACK.
@@ -413,20 +424,6 @@ func (c *Conn) rearmLocked(now time.Time, a *round) {
 	}
 }
 
-// growLocked has congestion control take in n bytes that have arrived; before
-// them so many were in flight.
-func (c *Conn) growLocked(now time.Time, n, before int) {
-	// A window that was not in use says nothing about the path (RFC 7661
-	// section 4.1); in slow start half of it is enough, as in Linux.
-	used := before
-	if c.win.slowStart() {
-		used = 2 * before
-	}
-	if n > 0 && used+c.win.mss > c.win.cwnd {
-		c.cc.acked(&c.win, n, &c.rtt, now)
-	}
-}
-
 // acknowledgedLocked wakes those who write if there is room again.
 func (c *Conn) acknowledgedLocked() {
 	if c.snd.buf.len() <= c.snd.capacity(c.win.cwnd)*2/3 {
@@ -437,7 +434,6 @@ func (c *Conn) acknowledgedLocked() {
 // advanceLocked takes in an ACK of something new.
 func (c *Conn) advanceLocked(now time.Time, s *segment) {
 	n := s.Ack.Sub(c.snd.una)
-	before := c.loss.flight(&c.snd.sent, c.snd.mss)
 	a := c.roundLocked(now, s.Ack)
 	segments, sample, sampled := c.snd.acked(&c.loss, &c.rtt, &a)
 	c.confirm = true
@@ -445,11 +441,10 @@ func (c *Conn) advanceLocked(now time.Time, s *segment) {
 	c.softErr = 0
 	c.force = false
 
-	c.sampleLocked(now, s, &a, sample, sampled)
+	trip := c.sampleLocked(now, s, &a, sample, sampled)
 	if c.snd.mss > 0 && c.win.cwnd > 0 {
-		if c.loss.acked(&c.snd.sent, c.snd.una, segments, c.snd.inFlight(), &c.win) {
-			c.growLocked(now, n, before)
-		}
+		grow := c.loss.acked(&c.snd.sent, c.snd.una, segments, c.snd.inFlight(), &c.win)
+		c.grownLocked(now, n, segments, trip, !grow)
 		c.force = c.loss.phase == phaseRecovery && c.loss.lost > 0
 	}
 	if c.snd.inFlight() == 0 {
@@ -500,6 +495,8 @@ func (c *Conn) textLocked(now time.Time, s *segment, p *link.Packet) *link.Packe
 			c.rcv.observe(s.n)
 		}
 		c.ack.received(c.moment(now), c.rto.current())
+		c.tuneLocked(now, s)
+		c.markedLocked(s)
 		var gone bool
 		if p, fin, gone = c.storeLocked(s, p, fin); gone {
 			return nil

@@ -29,7 +29,7 @@ func (c *Conn) outputLocked(now time.Time) {
 	case !c.ack.wanted:
 		c.timers.clear(timerDelack)
 	case c.state == SynSent || c.state == Closed:
-	case c.ack.due(c.rcv.nxt, c.rcv.mss) || !c.rcv.ofo.empty():
+	case c.ack.due(c.rcv.nxt, int(c.rcv.mss)) || !c.rcv.ofo.empty():
 		c.sendACKLocked(now)
 	case !c.timers.armed(timerDelack):
 		c.timers.set(timerDelack, now.Add(c.ack.delay()))
@@ -108,21 +108,36 @@ func (c *Conn) sendDataLocked(now time.Time) {
 	if c.snd.unsent() == 0 && !c.snd.finPending() {
 		return
 	}
-	if c.snd.inFlight() == 0 && c.moment(now).sub(c.lastSent) > c.rto.current() {
-		c.win.restart()
-	}
+	c.restartLocked(now)
+	rate := c.pacingRateLocked()
 	began := c.snd.nxt
 	for {
 		flight := c.loss.flight(&c.snd.sent, c.snd.mss)
-		n, fin, ok := c.snd.next(c.config.Nagle, flight, c.win.cwnd)
+		cwnd := c.win.cwnd
+		if rate > 0 {
+			if !c.mayLeaveLocked(now) {
+				break
+			}
+			cwnd = min(cwnd, flight+max(int(rate/uint64(time.Second/pacingQuantum)), 2*c.snd.mss))
+		}
+		n, fin, ok := c.snd.next(c.config.Nagle, flight, cwnd)
 		if !ok {
 			break
+		}
+		if c.ecn&ecnCWR != 0 && n > c.snd.mss {
+			n, fin = c.snd.mss, false // CWR is for one segment, not for all of several
 		}
 		if c.out.Len() >= outBatch {
 			c.more = true
 			break
 		}
 		c.sendNewLocked(now, n, fin)
+		if rate > 0 {
+			c.flow.pace.sent(n, rate, c.moment(now))
+		}
+	}
+	if c.snd.nxt != began {
+		c.usedLocked(now, c.loss.flight(&c.snd.sent, c.snd.mss))
 	}
 	if c.snd.nxt != began {
 		c.scheduleProbeLocked(now, false)
@@ -136,9 +151,14 @@ func (c *Conn) sendDataLocked(now time.Time) {
 
 // sendNewLocked sends the next n octets, and FIN.
 func (c *Conn) sendNewLocked(now time.Time, n int, fin bool) {
+	c.startFlowLocked()
 	seq := c.snd.nxt
 	flags := ACK
 	length := n
+	if c.ecn&ecnCWR != 0 && n > 0 {
+		flags |= CWR
+		c.ecn &^= ecnCWR
+	}
 	if n == c.snd.unsent() {
 		flags |= PSH // the buffer is empty now (section 3.9.1.2)
 	}
@@ -198,6 +218,9 @@ func (c *Conn) emitLocked(now time.Time, seq Seq, n int, flags Flags) {
 		if b := c.rcv.blocks; b == nil || b.put(&h.Options, c.snd.mss-n, n == 0) {
 			c.ack.sent(c.rcv.nxt)
 			c.timers.clear(timerDelack)
+		}
+		if c.ecn&ecnEcho != 0 && flags&RST == 0 {
+			h.Flags |= ECE
 		}
 	}
 	c.queuePacketLocked(&h, p)
@@ -261,12 +284,16 @@ func (c *Conn) emitSYNLocked(now time.Time) {
 	window := min(c.rcv.limit, 0xffff) // never scaled (RFC 7323 section 2.2)
 	if c.state == SynReceived {
 		h.Flags |= ACK
+		if c.ecn&ecnOK != 0 {
+			h.Flags |= ECE
+		}
 		h.Ack = c.rcv.nxt
 		c.ack.sent(c.rcv.nxt)
 		o.HasTimestamps = c.ts.ok
 		o.SACKPermitted = c.loss.sack
 		o.HasWindowScale = c.scaling
 	} else {
+		h.Flags |= c.ecnSYN()
 		o.HasTimestamps = !c.config.NoTimestamps
 		o.SACKPermitted = !c.noSACK()
 		o.HasWindowScale = !c.config.NoScaling

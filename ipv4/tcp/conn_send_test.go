@@ -187,7 +187,7 @@ func TestRetransmission(t *testing.T) {
 		tc.wantIdle("everything is there")
 		require.Equal(tc.t, "open", tc.conn.Info().CAState)
 	})
-	bubble(t, "fast retransmit and recovery", Config{}, func(tc *testConn) {
+	bubble(t, "fast retransmit and recovery", Config{Congestion: "reno"}, func(tc *testConn) {
 		tc.active(plain)
 		tc.write(bytesOf('a', 20000))
 		for i := range 10 {

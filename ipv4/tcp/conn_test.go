@@ -32,6 +32,7 @@ type seg struct {
 	df       bool
 	sackOK   bool
 	sack     [][2]int // blocks: when delivered about our octets, when wanted about the peer's
+	tos      uint8
 }
 
 func (s seg) String() string {
@@ -94,7 +95,7 @@ func (tc *testConn) output(p *link.Packet, s ipv4.Send) error {
 		tc.iss, tc.haveISS = h.Seq, true
 		tc.key = tuple{laddr: s.Src.As4(), raddr: s.Dst.As4(), lport: h.SrcPort, rport: h.DstPort}
 	}
-	x := seg{flags: h.Flags, seq: h.Seq.Sub(tc.iss), win: int(h.Window), data: string(b[n:]), mss: int(h.Options.MSS), confirm: p.Confirm, df: s.DF}
+	x := seg{flags: h.Flags, seq: h.Seq.Sub(tc.iss), win: int(h.Window), data: string(b[n:]), mss: int(h.Options.MSS), confirm: p.Confirm, df: s.DF, tos: s.TOS}
 	if h.Flags&ACK != 0 {
 		x.ack = h.Ack.Sub(tc.irs)
 	}
@@ -141,7 +142,7 @@ func (tc *testConn) packet(s seg) (ipv4.Header, *link.Packet) {
 	src, dst := netip.AddrFrom4(tc.key.raddr), netip.AddrFrom4(tc.key.laddr)
 	seal(&h, p, src, dst)
 	p.CompleteChecksum()
-	return ipv4.Header{Src: src, Dst: dst, Protocol: ipv4.ProtocolTCP}, p
+	return ipv4.Header{Src: src, Dst: dst, Protocol: ipv4.ProtocolTCP, TOS: s.tos}, p
 }
 
 // deliver lets s arrive, and the goroutines that it wakes run.

@@ -59,6 +59,7 @@ func (c *Conn) shedLocked() {
 	c.snd.buf.shed()
 	c.rcv.queue.shed()
 	c.rcv.shedBlocks()
+	c.shedFlowLocked()
 	c.readable.shed()
 	c.writable.shed()
 	if c.timers.earliest() == 0 {
@@ -93,6 +94,7 @@ func (c *Conn) retransmissionTimeoutLocked(now time.Time) {
 		c.resendSYNLocked(now)
 	} else {
 		c.lossTimeoutLocked(now)
+		c.controlLocked().timedOut()
 	}
 	c.setRTOLocked(now.Add(c.rto.current()))
 	if c.userTimeout > 0 {
@@ -115,12 +117,12 @@ func (c *Conn) lossTimeoutLocked(now time.Time) {
 		c.pr.stats.add(sackFailures)
 	}
 	if !l.sack {
-		l.expired(&c.snd.sent, c.snd.una, c.snd.nxt, &c.win, c.cc, now)
+		l.expired(&c.snd.sent, c.snd.una, c.snd.nxt, &c.win, c.controlLocked(), now)
 		return
 	}
 	l.begin(&c.pr.stats, &c.rtt)
 	a := c.roundLocked(now, c.snd.una)
-	l.expiredSelective(&c.snd.sent, &c.win, c.cc, &a, first, now)
+	l.expiredSelective(&c.snd.sent, &c.win, c.controlLocked(), &a, first, now)
 }
 
 // retryLimit returns how many timeouts in a row the state allows.

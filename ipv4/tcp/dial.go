@@ -42,6 +42,8 @@ func (pr *Protocol) prepare(laddr, raddr netip.AddrPort, sc SocketConfig) (*Conn
 	switch {
 	case !dst.Is4() || src.IsValid() && !src.Is4():
 		return fail("connect", syscall.EAFNOSUPPORT)
+	case sc.Congestion != "" && newCongestionControl(sc.Congestion) == nil:
+		return fail("setsockopt", syscall.ENOENT)
 	case raddr.Port() == 0:
 		return fail("connect", syscall.ECONNREFUSED)
 	case dst.IsUnspecified():

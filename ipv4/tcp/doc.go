@@ -18,7 +18,7 @@
 // hop cannot be resolved returns as an ICMP error within that very call.
 //
 // Order: Conn.mu, then Listener.mu or timeWaits.mu, then a shard of the demux.
-// The last is a leaf. Users who wait do so on conditions, which testing/synctest
+// The last is a leaf, and so is pacer.mu. Users who wait do so on conditions, which testing/synctest
 // sees through, never on the mutex.
 //
 // # Large segments

@@ -100,8 +100,8 @@ func TestIdleConnectionSheds(t *testing.T) {
 	})
 }
 
-// heap returns the bytes of live objects and of stacks.
-func heap() int {
+// liveBytes returns the bytes of live objects and of stacks.
+func liveBytes() int {
 	var m runtime.MemStats
 	for range 3 { // pools give up what they hold at the second
 		runtime.GC()
@@ -121,7 +121,7 @@ func TestIdleMemory(t *testing.T) {
 	client, server := directPairConfig(t, Config{Clock: clock.New(v)}, SocketConfig{})
 	l := server.pr.demux.listener(server.key.laddr, server.key.lport)
 	ends := make([]*Conn, 0, 2*n)
-	before := heap()
+	before := liveBytes()
 	buf := make([]byte, 1)
 	for range n {
 		c, err := client.pr.Dial(t.Context(), netip.AddrPort{}, server.key.local(), SocketConfig{})
@@ -137,7 +137,7 @@ func TestIdleMemory(t *testing.T) {
 		ends = append(ends, c, s)
 	}
 	v.Advance(time.Minute)
-	each := (heap() - before) / len(ends)
+	each := (liveBytes() - before) / len(ends)
 	t.Logf("%d bytes an end", each)
 	require.Less(t, each, 1000, "bytes an end, of which the Conn is 768 and its place in the demux 62")
 	runtime.KeepAlive(ends)

@@ -28,8 +28,13 @@ type Info struct {
 	SndMSS, RcvMSS         int
 	AdvMSS, PMTU           int
 	RTT, RTTVar, MinRTT    time.Duration
-	SndCwnd, SndSsthresh   int // ssthresh 0: not set yet
-	Unacked, Lost, DupAcks int // bytes; bytes that wait to be sent again; ACKs, without SACK
+	SndCwnd, SndSsthresh   int    // ssthresh 0: not set yet
+	PacingRate             uint64 // bytes a second, 0: not paced
+	MaxPacingRate          uint64 // SetMaxPacingRate's, 0: none
+	ECN                    bool
+	RcvRTT                 time.Duration // as the receiver of a bulk stream measures it; 0: it does not
+	RcvSpace               int           // bytes that the user read in a round trip
+	Unacked, Lost, DupAcks int           // bytes; bytes that wait to be sent again; ACKs, without SACK
 	SACK                   bool
 	Sacked, Retrans        int // bytes that the peer holds out of order; bytes whose retransmission is under way
 	Reordering             int // segments, the degree that is allowed for
@@ -52,10 +57,10 @@ func (c *Conn) Info() Info {
 	defer c.unlock()
 	i := Info{
 		State: c.state, Local: c.key.local(), Remote: c.key.remote(), Interface: c.config.Interface,
-		CAState: c.loss.phase.String(), Congestion: c.cc.name(), Retransmits: int(c.retries), Probes: int(c.probes),
+		CAState: c.loss.phase.String(), Congestion: c.congestionLocked(), Retransmits: int(c.retries), Probes: int(c.probes),
 		Resent: int(c.resent), Backoff: c.rto.backoff, Timestamps: c.ts.ok, WindowScaling: c.scaling,
 		SndWScale: c.snd.scale, RcvWScale: c.rcv.scale, RTO: c.rto.current(), ATO: c.ack.ato,
-		SndMSS: c.snd.mss, RcvMSS: c.rcv.mss, AdvMSS: min(max(c.snd.pmtu-40, minMSS), maxMSS), PMTU: c.snd.pmtu,
+		SndMSS: c.snd.mss, RcvMSS: int(c.rcv.mss), AdvMSS: min(max(c.snd.pmtu-40, minMSS), maxMSS), PMTU: c.snd.pmtu,
 		RTT: c.rtt.srtt, RTTVar: c.rtt.rttvar, MinRTT: c.rtt.min,
 		SndCwnd: c.win.cwnd, Unacked: c.snd.inFlight(), Lost: int(c.loss.lost), DupAcks: int(c.loss.dupAcks),
 		SACK: c.loss.sack, Reordering: initialReordering,
@@ -70,6 +75,10 @@ func (c *Conn) Info() Info {
 	if r := c.loss.r; r != nil {
 		i.Sacked, i.Retrans = r.sacked, r.retrans
 		i.Reordering, i.ReordSeen, i.DSACKDups = int(r.reordering), int(r.reordSeen), int(r.dsackDups)
+	}
+	i.PacingRate, i.MaxPacingRate, i.ECN = c.pacingRateLocked(), c.config.MaxPacingRate, c.ecn&ecnOK != 0
+	if t := c.rcv.tune; t != nil {
+		i.RcvRTT, i.RcvSpace = t.rtt, t.space
 	}
 	if c.softErr != 0 {
 		i.SoftError = c.softErr

@@ -48,6 +48,9 @@ func (pr *Protocol) listen(laddr netip.AddrPort, sc SocketConfig, b *Binding) (*
 	if pr.closed.Load() {
 		return fail(net.ErrClosed)
 	}
+	if sc.Congestion != "" && newCongestionControl(sc.Congestion) == nil {
+		return fail(syscall.ENOENT)
+	}
 	a := laddr.Addr().Unmap()
 	if !a.IsValid() {
 		a = netip.IPv4Unspecified()
@@ -211,6 +214,7 @@ func (l *Listener) synInput(s *segment, p *link.Packet, iss Seq) {
 	c.snd.start(iss)
 	c.rcv.start(s.Seq)
 	c.negotiateLocked(&s.Options, now)
+	c.negotiateECNLocked(s)
 	c.snd.wnd, c.snd.maxWnd = int(s.Window), int(s.Window)
 	c.snd.wl1, c.snd.wl2 = s.Seq, iss
 	c.setStateLocked(SynReceived)

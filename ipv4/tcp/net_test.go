@@ -71,6 +71,8 @@ func (i *testIP) Handle(_ uint8, h ipv4.Handler) { i.handler = h }
 type faults struct {
 	loss, dup, reorder float64
 	delay              time.Duration
+	rate, queue        int // of a bottleneck: bytes a second, 0 for none; bytes that may wait for it
+	mark               int // bytes that wait from which on ECT packets are marked, 0: never
 }
 
 // testWire joins two testIPs. Packets travel by timers of the bubble's clock,
@@ -87,9 +89,14 @@ type testWire struct {
 
 func (w *testWire) join(from, to *testIP) {
 	var mu sync.Mutex
-	var queue []*link.Packet
+	type onWire struct {
+		p   *link.Packet
+		tos uint8
+	}
+	var queue []onWire
 	due, pumping := 0, false
-	deliver := func(p *link.Packet) {
+	var free time.Time // when the bottleneck has sent what waits
+	deliver := func(p *link.Packet, tos uint8) {
 		w.mu.Lock()
 		closed := w.closed
 		w.mu.Unlock()
@@ -97,7 +104,7 @@ func (w *testWire) join(from, to *testIP) {
 			p.Release()
 			return
 		}
-		to.handler.Input(ipv4.Header{Src: from.addr, Dst: to.addr, Protocol: ipv4.ProtocolTCP}, p)
+		to.handler.Input(ipv4.Header{Src: from.addr, Dst: to.addr, Protocol: ipv4.ProtocolTCP, TOS: tos}, p)
 	}
 	from.output = func(p *link.Packet, s ipv4.Send) error {
 		w.mu.Lock()
@@ -112,16 +119,22 @@ func (w *testWire) join(from, to *testIP) {
 			p.Release()
 			return nil
 		}
+		var wait time.Duration
+		var marked bool
 		send := func(p *link.Packet, extra time.Duration) {
+			tos := s.TOS & ecnMask
+			if marked {
+				tos = ecnCE
+			}
 			if extra > 0 {
-				time.AfterFunc(w.faults.delay+extra, func() { deliver(p) })
+				time.AfterFunc(w.faults.delay+wait+extra, func() { deliver(p, tos) })
 				return
 			}
 			mu.Lock()
-			queue = append(queue, p)
+			queue = append(queue, onWire{p, tos})
 			mu.Unlock()
 			// Timers of one instant run at once; one of them delivers for all.
-			time.AfterFunc(w.faults.delay, func() {
+			time.AfterFunc(w.faults.delay+wait, func() {
 				mu.Lock()
 				defer mu.Unlock()
 				due++
@@ -133,11 +146,29 @@ func (w *testWire) join(from, to *testIP) {
 					p := queue[0]
 					queue = queue[1:]
 					mu.Unlock()
-					deliver(p)
+					deliver(p.p, p.tos)
 					mu.Lock()
 				}
 				pumping = false
 			})
+		}
+		if w.faults.rate > 0 {
+			n := p.Len() + ipv4.HeaderLen
+			now := time.Now()
+			waiting := int(max(free.Sub(now), 0).Seconds() * float64(w.faults.rate))
+			if waiting+n > w.faults.queue {
+				w.lost++
+				p.Release()
+				return nil
+			}
+			if w.faults.mark > 0 && waiting > w.faults.mark && s.TOS&ecnMask == ecnECT0 {
+				marked = true
+			}
+			if free.Before(now) {
+				free = now
+			}
+			free = free.Add(time.Duration(float64(n) / float64(w.faults.rate) * 1e9))
+			wait = free.Sub(now)
 		}
 		if w.rng.Float64() < w.faults.dup {
 			send(p.Copy(), 0)

@@ -3,6 +3,7 @@ package tcp
 import (
 	"math"
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -73,11 +74,13 @@ func (c *Conn) SetLinger(sec int) error {
 }
 
 // SetReadBuffer sets how many bytes wait for Read at most; it is also the
-// largest window. It may be raised to Config.MaxReceiveBuffer. What the peer may
+// largest window. It may be raised to Config.MaxReceiveBuffer, and is not sized by
+// itself from then on. What the peer may
 // send already it may still send after a decrease.
 func (c *Conn) SetReadBuffer(bytes int) error {
 	return c.set(func() {
-		c.rcv.limit = min(max(bytes, minBuffer), max(c.pr.config.MaxReceiveBuffer, minBuffer))
+		c.rcv.limit = min(max(bytes, minBuffer), max(c.pr.params.Load().rmem[2], minBuffer))
+		c.rcv.fixed, c.rcv.tune = true, nil
 		if c.state.synchronized() {
 			c.updateWindowLocked()
 		}
@@ -99,3 +102,32 @@ func (c *Conn) SetWriteBuffer(bytes int) error {
 func (c *Conn) SetUserTimeout(d time.Duration) error {
 	return c.set(func() { c.userTimeout = max(d, 0) })
 }
+
+// SetCongestion chooses the congestion control (TCP_CONGESTION), one of
+// CongestionControls. The window stays. The error is ENOENT for an unknown name.
+func (c *Conn) SetCongestion(name string) error {
+	if newCongestionControl(name) == nil {
+		return c.opError("set", "setsockopt", syscall.ENOENT)
+	}
+	return c.set(func() {
+		c.configureLocked(func(sc *SocketConfig) { sc.Congestion = name })
+		if c.flow != nil && c.flow.cc.name() != name {
+			c.flow.cc = newCongestionControl(name)
+		}
+	})
+}
+
+// SetPacing says whether segments are spread over the round trip, at 200 % of a window
+// in one during slow start and 120 % after it; see SocketConfig.
+func (c *Conn) SetPacing(on bool) error {
+	return c.set(func() { c.configureLocked(func(sc *SocketConfig) { sc.Pacing = on }) })
+}
+
+// SetMaxPacingRate bounds the rate in bytes a second (SO_MAX_PACING_RATE); 0 is no
+// bound.
+func (c *Conn) SetMaxPacingRate(rate uint64) error {
+	return c.set(func() { c.configureLocked(func(sc *SocketConfig) { sc.MaxPacingRate = rate }) })
+}
+
+// MultipathTCP reports whether the connection uses Multipath TCP: never.
+func (c *Conn) MultipathTCP() (bool, error) { return false, nil }

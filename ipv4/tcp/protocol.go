@@ -32,6 +32,8 @@ type Protocol struct {
 	stats    stats
 	nextPort atomic.Uint32
 	ports    portRange
+	params   atomic.Pointer[params]
+	pacer    pacer
 
 	established atomic.Int64 // TcpCurrEstab
 	closed      atomic.Bool
@@ -46,7 +48,8 @@ func newProtocol(ip ip, c Config) *Protocol {
 		c.Rand = random.Secure()
 	}
 	pr := &Protocol{ip: ip, config: c.withDefaults(), secret: newSecret(c.Rand), epoch: c.Clock.Now().Add(-1)}
-	pr.waits.pr = pr
+	pr.waits.pr, pr.pacer.pr = pr, pr
+	pr.params.Store(pr.config.params())
 	pr.plain = pr.socketConfig(SocketConfig{})
 	ip.Handle(ipv4.ProtocolTCP, ipv4.Handler{Input: pr.input, Error: pr.icmpError})
 	return pr
@@ -67,14 +70,16 @@ func (pr *Protocol) Close() {
 		}
 	}
 	pr.waits.close()
+	pr.pacer.close()
 }
 
 // segment is a received segment: its header and where it belongs.
 type segment struct {
 	Header
 	key tuple
-	n   int // octets of payload
-	mss int // of each of the segments that came as this one, 0 for a single one
+	n   int   // octets of payload
+	mss int   // of each of the segments that came as this one, 0 for a single one
+	ecn uint8 // of the IPv4 header
 }
 
 // len returns SEG.LEN: payload, SYN and FIN (RFC 9293 section 3.4).
@@ -114,7 +119,10 @@ func (pr *Protocol) input(h ipv4.Header, p *link.Packet) {
 	s.key = tuple{laddr: h.Dst.As4(), raddr: h.Src.As4(), lport: s.DstPort, rport: s.SrcPort}
 	p.SetTransportHeader()
 	p.Pull(n)
-	s.n = p.Len()
+	s.n, s.ecn = p.Len(), h.TOS&ecnMask
+	if s.ecn == ecnCE {
+		pr.stats.add(inCEPkts)
+	}
 	if p.GSO == link.GSOTCP {
 		s.mss = p.GSOSize
 	}

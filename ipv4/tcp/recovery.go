@@ -124,7 +124,7 @@ func (l *loss) react(q *sentQueue, w *window, cc congestionControl, e *rtt, a *r
 // enter begins fast recovery.
 func (l *loss) enter(w *window, cc congestionControl, a *round, now time.Time) {
 	l.r.stats.add(sackRecovery)
-	l.r.undo.begin(l, w, a.una)
+	l.r.undo.begin(l, w, cc, a.una)
 	l.reduce(w, cc, a, now)
 	l.phase = phaseRecovery
 }
@@ -219,7 +219,7 @@ func (l *loss) expiredSelective(q *sentQueue, w *window, cc congestionControl, a
 	}
 	first := l.phase <= phaseDisorder
 	if first || l.recover.LessEq(a.una) || l.phase == phaseLoss && progress {
-		r.undo.begin(l, w, a.una)
+		r.undo.begin(l, w, cc, a.una)
 		cc.congested(w, min(a.nxt.Sub(a.una), w.cwnd), now)
 	}
 	w.cwnd = l.flight(q, w.mss) + w.mss

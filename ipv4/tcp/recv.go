@@ -112,18 +112,20 @@ func (q *recvQueue) release() {
 type receiver struct {
 	irs   Seq
 	nxt   Seq
-	edge  Seq // right edge of the advertised window; never moves left
-	limit int // bytes that may wait for the reader
-	mss   int // payload of the peer's full segments, estimated from what arrives
+	edge  Seq   // right edge of the advertised window; never moves left
+	fin   Seq   // sequence number of the peer's FIN, if finSeen
+	limit int   // bytes that may wait for the reader
+	mss   int32 // payload of the peer's full segments, estimated from what arrives
+	scale uint8 // Rcv.Wind.Shift
+	fixed bool  // the user has said what limit is
+
+	finSeen bool
+	eof     bool // the FIN has had its turn: nothing follows
 
 	queue  recvQueue
 	ofo    reassembly
-	blocks *blocks // of ofo, for the peer; nil until there are some
-
-	fin     Seq // sequence number of the peer's FIN, if finSeen
-	finSeen bool
-	eof     bool  // the FIN has had its turn: nothing follows
-	scale   uint8 // Rcv.Wind.Shift
+	blocks *blocks  // of ofo, for the peer; nil until there are some
+	tune   *rcvTune // of a bulk stream
 }
 
 // start sets up the half from the peer's SYN.
@@ -135,9 +137,14 @@ func (r *receiver) start(irs Seq) {
 // window returns how many octets the peer may send now (RCV.WND).
 func (r *receiver) window() int { return r.edge.Sub(r.nxt) }
 
-// free returns the window that memory allows.
+// read returns the sequence number of the first octet that nobody has read.
+func (r *receiver) read() Seq { return r.nxt.Add(-r.queue.bytes) }
+
+// free returns the window that memory allows: the packets that wait may cost three
+// times what the limit is for their payload, so that short ones, which cost more than
+// that, close the window sooner (what Linux counts in truesize).
 func (r *receiver) free() int {
-	return min(max(r.limit-r.queue.bytes, 0), 0xffff<<r.scale)
+	return min(max(r.limit-max(r.queue.bytes, r.queue.cost/3), 0), 0xffff<<r.scale)
 }
 
 // advance moves the right edge as far as memory allows, but by no less than a
@@ -148,7 +155,7 @@ func (r *receiver) free() int {
 // (Rounding up, a window that is used byte by byte would never close.)
 func (r *receiver) advance() int {
 	edge := r.nxt.Add(r.free())
-	if edge.Sub(r.edge) >= min(r.limit/2, max(r.mss, 1)) {
+	if edge.Sub(r.edge) >= min(r.limit/2, max(int(r.mss), 1)) {
 		r.edge = edge
 	}
 	return r.window()
@@ -167,8 +174,8 @@ func (r *receiver) acceptable(seq Seq, n int) bool {
 
 // observe updates the estimate of the peer's segment size.
 func (r *receiver) observe(n int) {
-	if n > r.mss {
-		r.mss = n
+	if n > int(r.mss) {
+		r.mss = int32(n)
 	}
 }
 

@@ -72,6 +72,8 @@ const (
 	lossUndo
 	spuriousRTOs
 	lostRetransmit
+	inCEPkts
+	ecnReductions
 
 	numCounters
 )
@@ -100,6 +102,7 @@ var counterNames = [numCounters]string{
 	lossProbes: "TcpExtTCPLossProbes", lossProbeRecovery: "TcpExtTCPLossProbeRecovery", fullUndo: "TcpExtTCPFullUndo",
 	partialUndo: "TcpExtTCPPartialUndo", dsackUndo: "TcpExtTCPDSACKUndo", lossUndo: "TcpExtTCPLossUndo",
 	spuriousRTOs: "TcpExtTCPSpuriousRTOs", lostRetransmit: "TcpExtTCPLostRetransmit",
+	inCEPkts: "IpExtInCEPkts", ecnReductions: "TcpExtTCPECNReductions",
 }
 
 // stats are the counters of one Protocol. The zero value is ready.

@@ -138,7 +138,7 @@ func (c *Conn) reorderTimeoutLocked(now time.Time) {
 	a := c.roundLocked(now, c.snd.una)
 	c.loss.detect(q, &c.rtt, &a)
 	if a.lost > 0 && c.loss.phase != phaseRecovery {
-		c.loss.enter(&c.win, c.cc, &a, now)
+		c.loss.enter(&c.win, c.controlLocked(), &a, now)
 		a.delivered = c.snd.mss
 		r.prr.reduce(&c.win, c.loss.flight(q, c.snd.mss), &a)
 	}

@@ -10,11 +10,12 @@ type undo struct {
 	stamp    uint32 // our timestamp clock at the first of them; 0: none
 	cwnd     int    // before
 	ssthresh int
+	cc       congestionControl // that reduced it
 }
 
 // begin remembers the window that is about to be reduced.
-func (u *undo) begin(l *loss, w *window, una Seq) {
-	u.on, u.marker = true, una
+func (u *undo) begin(l *loss, w *window, cc congestionControl, una Seq) {
+	u.on, u.marker, u.cc = true, una, cc
 	u.retrans = -1
 	if n := l.r.retrans; n > 0 {
 		u.retrans = int32((n + w.mss - 1) / w.mss)
@@ -40,6 +41,7 @@ func (u *undo) apply(l *loss, q *sentQueue, w *window, unmark bool) {
 		}
 		l.lost = 0
 	}
+	u.cc.undo(w)
 	w.set(max(w.cwnd, u.cwnd))
 	w.ssthresh = max(w.ssthresh, u.ssthresh)
 	u.on = false
