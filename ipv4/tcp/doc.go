@@ -57,6 +57,24 @@
 // and its place in the demux. Configurations are shared and immutable, times are
 // moments.
 //
+// # Sending
+//
+// The congestion window belongs to an algorithm behind congestionControl, CUBIC with
+// HyStart++ unless Reno is asked for; loss detection, ECN and usage tell it what
+// happens. flow holds what that takes, from the first data on; an idle connection that
+// has met no congestion gives it up. Segments leave as soon as the windows allow: pacing
+// is for those who ask for it or for a rate, and pacer wakes all of a host's.
+//
+// # Receive buffer
+//
+// It begins at tcp_rmem[1] and grows to twice what the user reads in a round trip
+// (autotune.go). Where data comes in plain frames it stays below what the queue of a TAP
+// device holds.
+//
+// # SYN cookies
+//
+// When the SYN queue is full SYN-ACKs are sent and forgotten (syncookie.go).
+//
 // # Neighbour confirmation
 //
 // An ACK that makes progress, a pure duplicate ACK and a completed handshake
@@ -66,10 +84,11 @@
 // # Sources
 //
 // RFC 9293 (TCP), 1122, 6691 (MSS), 7323 (window scale, timestamps, PAWS), 6298
-// (retransmission timer), 5681 and 6582 (congestion control, NewReno), 2018, 2883
-// and 6675 (SACK), 8985 (RACK-TLP), 6937 (PRR), 5682 (F-RTO), 3522 and 3708
-// (undo), 3042 (limited transmit), 6928 (initial window), 3465 (byte counting), 5961 and 5927
-// (attacks in the blind), 6528 (initial sequence numbers), 6056 (ports), 6191
-// (TIME-WAIT), 2525, 6093 (urgent data: read in line). Where Linux does
+// (retransmission timer), 5681 and 6582 (congestion control, NewReno), 9438 (CUBIC),
+// 9406 (HyStart++), 7661 (unused windows), 3168 and 8311 (ECN), 2018, 2883 and 6675
+// (SACK), 8985 (RACK-TLP), 6937 (PRR), 5682 (F-RTO), 3522 and 3708 (undo), 3042
+// (limited transmit), 6928 (initial window), 3465 (byte counting), 5961 and 5927
+// (attacks in the blind), 4987 (SYN cookies), 6528 (initial sequence numbers), 6056
+// (ports), 6191 (TIME-WAIT), 2525, 6093 (urgent data: read in line). Where Linux does
 // otherwise, Linux is followed and the line says so.
 package tcp

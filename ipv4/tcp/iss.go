@@ -23,6 +23,8 @@ const (
 	purposeISS byte = iota
 	purposePort
 	purposeTimestamps
+	purposeCookie
+	purposeCookieData
 )
 
 func (s *secret) hash(purpose byte, laddr, raddr addr, lport, rport uint16) uint64 {

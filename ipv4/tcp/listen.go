@@ -27,6 +27,7 @@ type Listener struct {
 	half     map[*Conn]struct{} // in SYN-RECEIVED: the SYN queue
 	queue    []*Conn            // established, not accepted yet
 	deadline deadline
+	cookieAt moment // when a SYN cookie was sent last, 0: never
 	closed   bool
 	onEvent  func()       // see Notify
 	binding  *Binding     // nil without one
@@ -167,7 +168,9 @@ func (l *Listener) input(s *segment, p *link.Packet, iss Seq) {
 	case s.Flags&RST != 0: // first
 		l.pr.config.Drops.Drop(p, link.TCPReset)
 	case s.Flags&ACK != 0: // second
-		l.pr.refuse(s, p, link.TCPFlags)
+		if !l.cookieInput(s, p) {
+			l.pr.refuse(s, p, link.TCPFlags)
+		}
 	case s.Flags&(SYN|FIN) == SYN: // third; SYN with FIN is nobody's honest work (Linux)
 		l.synInput(s, p, iss)
 	default:
@@ -182,11 +185,17 @@ func (l *Listener) synInput(s *segment, p *link.Packet, iss Seq) {
 		l.pr.config.Drops.Drop(p, link.IPInvalidDest)
 		return
 	}
-	if !l.room() { // before anything is spent on a flood
+	now := l.pr.config.Clock.Now()
+	// Before anything is spent on a flood.
+	switch l.room(now, iss == 0 && l.pr.params.Load().syncookies) {
+	case synDropped:
 		l.pr.config.Drops.Drop(p, link.TCPListenOverflow)
 		return
+	case synCookie:
+		p.Release()
+		l.sendCookie(now, s)
+		return
 	}
-	now := l.pr.config.Clock.Now()
 	path, err := l.pr.ip.OutputPath(netip.AddrFrom4(s.key.raddr), netip.AddrFrom4(s.key.laddr), l.config.Interface)
 	if err != nil {
 		l.pr.stats.add(listenDrops)
@@ -221,32 +230,50 @@ func (l *Listener) synInput(s *segment, p *link.Packet, iss Seq) {
 	c.sendSYNLocked(now)
 }
 
-// room reports whether the SYN queue takes another: it and the accept queue have
-// room.
-func (l *Listener) room() bool {
+// synFate is what becomes of a SYN.
+type synFate uint8
+
+const (
+	synDropped synFate = iota
+	synQueued
+	synCookie
+)
+
+// room says whether the SYN queue takes another, which it does if it and the accept
+// queue have room. If only the accept queue has, a cookie will do.
+func (l *Listener) room(now time.Time, cookies bool) synFate {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.roomLocked()
+	fate := l.roomLocked(cookies)
+	if fate == synCookie {
+		l.cookieAt = momentOf(now, l.pr.epoch)
+	}
+	return fate
 }
 
-func (l *Listener) roomLocked() bool {
+func (l *Listener) roomLocked(cookies bool) synFate {
 	switch {
 	case l.closed:
-		return false
+		return synDropped
 	case len(l.queue) > l.backlog: // as Linux: one more than the backlog
 		l.pr.stats.add(listenOverflows)
 	case len(l.half) < max(l.backlog, 1):
-		return true
+		return synQueued
+	case cookies:
+		l.pr.stats.add(queueFullCookie)
+		return synCookie
+	default:
+		l.pr.stats.add(queueFullDrop)
 	}
 	l.pr.stats.add(listenDrops)
-	return false
+	return synDropped
 }
 
 // admit takes c into the SYN queue, if there is room.
 func (l *Listener) admit(c *Conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.roomLocked() {
+	if l.roomLocked(false) != synQueued {
 		return false
 	}
 	l.half[c] = struct{}{}

@@ -74,6 +74,11 @@ const (
 	lostRetransmit
 	inCEPkts
 	ecnReductions
+	syncookiesSent
+	syncookiesRecv
+	syncookiesFailed
+	queueFullCookie
+	queueFullDrop
 
 	numCounters
 )
@@ -103,6 +108,8 @@ var counterNames = [numCounters]string{
 	partialUndo: "TcpExtTCPPartialUndo", dsackUndo: "TcpExtTCPDSACKUndo", lossUndo: "TcpExtTCPLossUndo",
 	spuriousRTOs: "TcpExtTCPSpuriousRTOs", lostRetransmit: "TcpExtTCPLostRetransmit",
 	inCEPkts: "IpExtInCEPkts", ecnReductions: "TcpExtTCPECNReductions",
+	syncookiesSent: "TcpExtSyncookiesSent", syncookiesRecv: "TcpExtSyncookiesRecv", syncookiesFailed: "TcpExtSyncookiesFailed",
+	queueFullCookie: "TcpExtTCPReqQFullDoCookies", queueFullDrop: "TcpExtTCPReqQFullDrop",
 }
 
 // stats are the counters of one Protocol. The zero value is ready.
