@@ -89,7 +89,7 @@ func (c *Conn) adjustLocked() {
 	if t == nil || c.rcv.fixed || !p.moderateRcvbuf {
 		return
 	}
-	if size := t.adjust(c.rcv.read(), int(c.rcv.mss), p.rmem[2], c.moment(c.now())); size > c.rcv.limit {
+	if size := t.adjust(c.rcv.read(), int(c.rcv.mss), min(p.rmem[2], 0xffff<<c.rcv.scale), c.moment(c.now())); size > c.rcv.limit {
 		c.rcv.limit = size
 	}
 }

@@ -109,13 +109,13 @@ func (c *Conn) sendDataLocked(now time.Time) {
 		return
 	}
 	c.restartLocked(now)
-	rate := c.pacingRateLocked()
+	rate, paced := c.pacingRateLocked(), false
 	began := c.snd.nxt
 	for {
 		flight := c.loss.flight(&c.snd.sent, c.snd.mss)
 		cwnd := c.win.cwnd
 		if rate > 0 {
-			if !c.mayLeaveLocked(now) {
+			if paced = !c.mayLeaveLocked(now); paced {
 				break
 			}
 			cwnd = min(cwnd, flight+max(int(rate/uint64(time.Second/pacingQuantum)), 2*c.snd.mss))
@@ -144,7 +144,7 @@ func (c *Conn) sendDataLocked(now time.Time) {
 	}
 	// Nothing in flight will bring an ACK, and something waits: the window is
 	// closed or too small. Probe it (section 3.8.6.1).
-	if c.snd.inFlight() == 0 && (c.snd.unsent() > 0 || c.snd.finPending()) && !c.timers.armed(timerPersist) {
+	if c.snd.inFlight() == 0 && (c.snd.unsent() > 0 || c.snd.finPending()) && !paced && !c.timers.armed(timerPersist) {
 		c.timers.set(timerPersist, now.Add(c.rto.current()))
 	}
 }

@@ -54,10 +54,10 @@ func (c *Conn) ecnSYN() Flags {
 // marked itself is not to be trusted (RFC 3168 section 6.1.1).
 func (c *Conn) negotiateECNLocked(s *segment) {
 	c.ecn = 0
-	asked := c.state == SynSent && c.ecnSYN() != 0
+	asked := c.state == SynSent && c.pr.params.Load().ecn == ECNOn
 	switch s.Flags & (ACK | ECE | CWR) {
 	case ECE | CWR:
-		if c.pr.params.Load().ecn != ECNOff && s.ecn == 0 && c.synRetrans == 0 {
+		if c.pr.params.Load().ecn != ECNOff && s.ecn == 0 {
 			c.ecn = ecnOK
 		}
 	case ACK | ECE:

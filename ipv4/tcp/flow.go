@@ -10,6 +10,26 @@ type flow struct {
 	usage usage
 	ecn   ecnSender
 	pace  pace
+
+	delivered int    // bytes acknowledged in the round trip
+	began     moment // when that did, 0: no data was acknowledged yet
+	end       Seq    // SND.NXT then
+	rate      uint64 // bytes acknowledged in a second, of a round trip that used the window
+}
+
+// arrived takes note that n octets were acknowledged, up to una; with idle, the window
+// was not in full use, and a lower rate says nothing of the path.
+func (f *flow) arrived(n int, una, nxt Seq, idle bool, now moment) {
+	f.delivered += n
+	if f.began != 0 && una.Less(f.end) {
+		return
+	}
+	if f.began != 0 && now > f.began {
+		if rate := uint64(f.delivered) * uint64(time.Second) / uint64(now-f.began); !idle || rate > f.rate {
+			f.rate = rate
+		}
+	}
+	f.delivered, f.began, f.end = 0, now, nxt
 }
 
 // startFlowLocked makes sure that there are a flow and an algorithm, before data is
@@ -44,7 +64,7 @@ func (c *Conn) congestionLocked() string {
 
 // shedFlowLocked gives up the flow of a connection with nothing in flight.
 func (c *Conn) shedFlowLocked() {
-	if c.flow != nil && c.snd.inFlight() == 0 && !c.sending && c.win.ssthresh == maxCongestionWindow && c.flow.cc.fresh() {
+	if c.flow != nil && c.snd.inFlight() == 0 && c.snd.unsent() == 0 && !c.sending && c.win.ssthresh == maxCongestionWindow && c.flow.cc.fresh() {
 		c.pr.pacer.remove(&c.flow.pace)
 		c.flow = nil
 	}
@@ -54,8 +74,12 @@ func (c *Conn) shedFlowLocked() {
 // whole; sample is the round trip it measures, or 0. With repair, what is
 // acknowledged repairs a loss and does not open the window.
 func (c *Conn) grownLocked(now time.Time, n, segments int, sample time.Duration, repair bool) {
+	if c.flow == nil {
+		return
+	}
+	c.flow.arrived(n, c.snd.una, c.snd.nxt, !c.flow.usage.full(&c.win), c.moment(now))
 	switch {
-	case c.flow == nil || repair:
+	case repair:
 	case !c.flow.usage.full(&c.win):
 		// RFC 7661 section 4.1: a window that was not in use says nothing about
 		// the path.

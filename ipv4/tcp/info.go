@@ -31,6 +31,7 @@ type Info struct {
 	SndCwnd, SndSsthresh   int    // ssthresh 0: not set yet
 	PacingRate             uint64 // bytes a second, 0: not paced
 	MaxPacingRate          uint64 // SetMaxPacingRate's, 0: none
+	DeliveryRate           uint64 // bytes a second that arrived in the last round trip, 0: not known
 	ECN                    bool
 	RcvRTT                 time.Duration // as the receiver of a bulk stream measures it; 0: it does not
 	RcvSpace               int           // bytes that the user read in a round trip
@@ -77,6 +78,9 @@ func (c *Conn) Info() Info {
 		i.Reordering, i.ReordSeen, i.DSACKDups = int(r.reordering), int(r.reordSeen), int(r.dsackDups)
 	}
 	i.PacingRate, i.MaxPacingRate, i.ECN = c.pacingRateLocked(), c.config.MaxPacingRate, c.ecn&ecnOK != 0
+	if c.flow != nil {
+		i.DeliveryRate = c.flow.rate
+	}
 	if t := c.rcv.tune; t != nil {
 		i.RcvRTT, i.RcvSpace = t.rtt, t.space
 	}

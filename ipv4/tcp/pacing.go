@@ -178,13 +178,11 @@ func (h *paceHeap) Pop() any {
 }
 
 // mayLeaveLocked reports whether a paced connection may send now; if not, it will be
-// woken.
+// woken. What the peer's window keeps back anyway is for the persist timer.
 func (c *Conn) mayLeaveLocked(now time.Time) bool {
-	if c.flow == nil || c.flow.pace.next <= c.moment(now)+moment(pacingSlack) {
+	if c.flow == nil || c.snd.usable() <= 0 || c.flow.pace.next <= c.moment(now)+moment(pacingSlack) {
 		return true
 	}
-	if c.snd.unsent() > 0 && c.snd.usable() > 0 {
-		c.pr.pacer.schedule(&c.flow.pace)
-	}
+	c.pr.pacer.schedule(&c.flow.pace)
 	return false
 }

@@ -41,6 +41,22 @@ func TestPacing(t *testing.T) {
 		require.EqualValues(tc.t, 100_000, tc.conn.Info().PacingRate)
 		require.Zero(tc.t, tc.pr.Stats()["TcpRetransSegs"])
 	})
+	bubble(t, "slower than the persist timer", Config{}, func(tc *testConn) {
+		sc := plain
+		sc.MaxPacingRate = 1000 // a second for each segment
+		tc.active(sc)
+		tc.write(bytesOf('a', 4000))
+		for i := range 4 {
+			tc.want("in its turn", seg{flags: ACK, seq: 1 + 1000*i, ack: 1, data: bytesOf('a', 1000)})
+			if i%2 == 1 { // two leave at once
+				tc.deliver(seg{flags: ACK, seq: 1, ack: 1001 + 1000*i})
+				tc.wantIdle("before")
+				tc.advance(1900 * time.Millisecond)
+				tc.wantIdle("before, still")
+				tc.advance(100 * time.Millisecond)
+			}
+		}
+	})
 	bubble(t, "off by default", Config{}, func(tc *testConn) {
 		tc.active(plain)
 		tc.write(bytesOf('a', 10_000))

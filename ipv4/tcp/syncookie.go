@@ -25,10 +25,11 @@ const (
 	cookieMask   = 1<<cookieBits - 1
 
 	// The lowest bits of the SYN-ACK's timestamp hold the options: the peer's
-	// window scale and, as in Linux, places for SACK and ECN.
+	// window scale, SACK and, as in Linux, a place for ECN.
 	stampBits    = 6
 	stampMask    = 1<<stampBits - 1
 	stampScale   = 0xf // in these bits; all set: no scaling
+	stampSACK    = 1 << 4
 	cookieSYNACK = cookieAge * cookiePeriod
 )
 
@@ -76,11 +77,14 @@ func (s *secret) checkCookie(k tuple, cookie, irs Seq, uptime time.Duration) (ms
 }
 
 // cookieStamp returns the timestamp at or before now that remembers the peer's window
-// scale.
-func cookieStamp(now uint32, o *Options, scaling bool) uint32 {
+// scale, and its offer of SACK if that is taken.
+func cookieStamp(now uint32, o *Options, scaling, sack bool) uint32 {
 	bits := uint32(stampScale)
 	if scaling && o.HasWindowScale {
 		bits = uint32(o.WindowScale)
+	}
+	if sack && o.SACKPermitted {
+		bits |= stampSACK
 	}
 	t := now&^stampMask | bits
 	if int32(t-now) > 0 {
@@ -94,6 +98,7 @@ func stampOptions(ecr uint32, o *Options) {
 	if scale := ecr & stampScale; scale <= maxWindowScale {
 		o.HasWindowScale, o.WindowScale = true, uint8(scale)
 	}
+	o.SACKPermitted = ecr&stampSACK != 0
 }
 
 // sendCookie answers the SYN s with a SYN-ACK that nobody remembers.
@@ -119,7 +124,9 @@ func (l *Listener) sendCookie(now time.Time, s *segment) {
 	if s.Options.HasTimestamps && !l.config.NoTimestamps {
 		ts := timestamps{epoch: &pr.epoch, offset: pr.secret.timestampOffset(s.key.laddr, s.key.raddr)}
 		o.HasTimestamps, o.TSEcr = true, s.Options.TSVal
-		o.TSVal = cookieStamp(ts.value(now), &s.Options, !l.config.NoScaling)
+		sack := !l.config.NoSACK && !pr.config.NoSACK
+		o.TSVal = cookieStamp(ts.value(now), &s.Options, !l.config.NoScaling, sack)
+		o.SACKPermitted = sack && s.Options.SACKPermitted
 		if s.Options.HasWindowScale && !l.config.NoScaling {
 			o.HasWindowScale, o.WindowScale = true, scaleFor(max(limit, p.rmem[2]))
 		}

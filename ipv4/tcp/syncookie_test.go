@@ -40,15 +40,15 @@ func TestCookie(t *testing.T) {
 func TestCookieStamp(t *testing.T) {
 	for _, now := range []uint32{0, 5, 63, 64, 1 << 31, 0xffffffff} {
 		for scale := range uint8(15) {
-			ts := cookieStamp(now, &Options{HasWindowScale: true, WindowScale: scale}, true)
+			ts := cookieStamp(now, &Options{HasWindowScale: true, WindowScale: scale, SACKPermitted: scale%2 == 0}, true, true)
 			require.LessOrEqual(t, int32(ts-now), int32(0), "never ahead")
 			require.Greater(t, int32(ts-now), int32(-64))
 			var o Options
 			stampOptions(ts, &o)
-			require.Equal(t, Options{HasWindowScale: true, WindowScale: scale}, o)
+			require.Equal(t, Options{HasWindowScale: true, WindowScale: scale, SACKPermitted: scale%2 == 0}, o)
 		}
 		var o Options
-		stampOptions(cookieStamp(now, &Options{}, true), &o)
+		stampOptions(cookieStamp(now, &Options{SACKPermitted: true}, true, false), &o)
 		require.Equal(t, Options{}, o)
 	}
 }

@@ -81,3 +81,16 @@ func TestIdleRestart(t *testing.T) {
 		})
 	}
 }
+
+func TestDeliveryRate(t *testing.T) {
+	f := &flow{}
+	at := moment(time.Second)
+	f.arrived(1000, 1000, 11_000, false, at)
+	require.Zero(t, f.rate)
+	for i := range 10 {
+		f.arrived(1000, Seq(2000+1000*i), Seq(12_000+1000*i), false, at+moment(10*time.Millisecond)*moment(i+1))
+	}
+	require.EqualValues(t, 100_000, f.rate, "a window of 10000 in 100 ms")
+	f.arrived(10_000, 31_000, 31_000, true, at+moment(time.Minute))
+	require.EqualValues(t, 100_000, f.rate, "the application was slow, not the path")
+}
