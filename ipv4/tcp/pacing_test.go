@@ -103,6 +103,8 @@ func TestPacingMany(t *testing.T) {
 			require.InDelta(t, 2, (<-done).Seconds(), 0.1)
 		}
 		require.Zero(t, p.a.Stats()["TcpRetransSegs"])
+		p.a.pacer.mu.Lock()
 		require.Empty(t, p.a.pacer.heap)
+		p.a.pacer.mu.Unlock()
 	})
 }
