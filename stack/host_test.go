@@ -332,7 +332,9 @@ func TestSysctl(t *testing.T) {
 		for _, n := range names {
 			v, err := h.Sysctl(n)
 			require.NoError(t, err, n)
-			require.NoError(t, h.SetSysctl(n, v), "%s takes its own value %q", n, v)
+			if n != "net.ipv4.tcp_available_congestion_control" { // only to be read
+				require.NoError(t, h.SetSysctl(n, v), "%s takes its own value %q", n, v)
+			}
 		}
 	})
 }

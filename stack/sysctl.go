@@ -10,6 +10,7 @@ import (
 	"github.com/tapstack/tapstack/ipv4"
 	"github.com/tapstack/tapstack/ipv4/icmp"
 	"github.com/tapstack/tapstack/ipv4/igmp"
+	"github.com/tapstack/tapstack/ipv4/tcp"
 	"github.com/tapstack/tapstack/stack/devconf"
 )
 
@@ -76,6 +77,9 @@ func (h *Host) sysctlOwners() []sysctlOwner {
 		numbers("net.ipv4.", ipv4.SysctlNames(), h.ip.Sysctl, h.ip.SetSysctl),
 		numbers("net.ipv4.", icmp.SysctlNames(), h.icmp.Sysctl, h.icmp.SetSysctl),
 		numbers("net.ipv4.", igmp.SysctlNames(), h.igmp.Sysctl, h.igmp.SetSysctl),
+		{"net.ipv4.", tcp.SysctlNames(), func(n string) value {
+			return value{func() (string, error) { return h.tcp.Sysctl(n) }, func(v string) error { return h.tcp.SetSysctl(n, v) }}
+		}},
 	}
 }
 
