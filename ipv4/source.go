@@ -67,14 +67,6 @@ func localnetScope(i *Interface) Scope {
 	return ScopeHost
 }
 
-// routeSource returns the source that a route prefers.
-func (pr *Protocol) routeSource(r *route) netip.Addr {
-	if r.Src.IsValid() {
-		return r.Src
-	}
-	return pr.selectSource(r.iface, r.gateway(), r.Scope)
-}
-
 // ConfirmAddress looks for local, or any address if it is not valid, among the
 // addresses of an interface, or of all for index 0, of at most that scope, with
 // the condition that some prefix of the interface holds both peer and local,

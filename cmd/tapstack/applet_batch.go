@@ -71,6 +71,7 @@ func splitLine(line string) (args []string, err error) {
 		if q := line[0]; q == '"' || q == '\'' {
 			var ok bool
 			if word, line, ok = strings.Cut(line[1:], string(q)); !ok {
+				//lint:ignore ST1005 iproute2's words
 				return nil, errors.New("Unterminated quoted string")
 			}
 		} else {

@@ -13,12 +13,12 @@ import (
 
 // ssOptions are the flags of ss(8).
 type ssOptions struct {
-	tcp, udp, raw, unix                      bool
-	numeric, listening, all, noHeader        bool
-	info, memory, extended, timers, process  bool
-	oneline, summary, json, pretty           bool
-	ipv4, ipv6, packet, ignored, resolveHost bool
-	family                                   string
+	tcp, udp, raw, unix                     bool
+	numeric, listening, all, noHeader       bool
+	info, memory, extended, timers, process bool
+	oneline, summary, json, pretty          bool
+	ipv4, ipv6, packet, resolveHost         bool
+	family                                  string
 }
 
 func (c *cli) ssCommand() *cobra.Command {

@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -37,6 +38,6 @@ func TestReno(t *testing.T) {
 	w.cwnd, w.ssthresh = 1500, 2000
 	r.acked(&w, acknowledgement{bytes: 1500})
 	require.Equal(t, 2000, w.cwnd, "slow start ends at ssthresh")
-	w.set(1 << 40)
+	w.set(math.MaxInt)
 	require.Equal(t, maxCongestionWindow, w.cwnd)
 }

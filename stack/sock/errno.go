@@ -20,7 +20,6 @@ var errnoNames = map[syscall.Errno]string{
 	syscall.ECONNABORTED: "ECONNABORTED", syscall.ECONNRESET: "ECONNRESET", syscall.ENOBUFS: "ENOBUFS", syscall.EISCONN: "EISCONN",
 	syscall.ENOTCONN: "ENOTCONN", syscall.ESHUTDOWN: "ESHUTDOWN", syscall.ETIMEDOUT: "ETIMEDOUT", syscall.ECONNREFUSED: "ECONNREFUSED",
 	syscall.EHOSTDOWN: "EHOSTDOWN", syscall.EHOSTUNREACH: "EHOSTUNREACH", syscall.EALREADY: "EALREADY", syscall.EINPROGRESS: "EINPROGRESS",
-	errnoNoNet: "ENONET",
 }
 
 // errnoNoNet is Linux's ENONET, which not every system has.
@@ -29,6 +28,9 @@ const errnoNoNet = syscall.Errno(64)
 func errnoName(e syscall.Errno) string {
 	if name := errnoNames[e]; name != "" {
 		return name
+	}
+	if e == errnoNoNet {
+		return "ENONET"
 	}
 	return "E" + strconv.Itoa(int(e))
 }

@@ -306,7 +306,7 @@ func (k *kernelProcess) getsockopt(fd int, r *Request, y *Reply) syscall.Errno {
 	case "SO_RCVTIMEO", "SO_SNDTIMEO":
 		tv, err := unix.GetsockoptTimeval(fd, o[0], o[1])
 		if err == nil {
-			y.Value = map[string]int64{"sec": tv.Sec, "usec": tv.Usec}
+			y.Value = map[string]int64{"sec": int64(tv.Sec), "usec": int64(tv.Usec)}
 		}
 		return errnoFrom(err)
 	case "TCP_INFO":

@@ -158,15 +158,19 @@ func (t *tcpSocket) tcpInfo() map[string]any {
 	}
 	mss := max(i.SndMSS, 1)
 	segments := func(n int) int { return (n + mss - 1) / mss }
+	sacked := i.DupAcks
+	if i.SACK {
+		sacked = segments(i.Sacked)
+	}
 	v := map[string]any{
 		"tcpi_state": tcpStates[i.State], "tcpi_ca_state": caStates[i.CAState], "tcpi_retransmits": i.Retransmits,
-		"tcpi_probes": i.Probes, "tcpi_backoff": i.Backoff, "tcpi_options": number(i.Timestamps) | number(i.WindowScaling)<<2,
+		"tcpi_probes": i.Probes, "tcpi_backoff": i.Backoff, "tcpi_options": number(i.Timestamps) | number(i.SACK)<<1 | number(i.WindowScaling)<<2,
 		"tcpi_snd_wscale": i.SndWScale, "tcpi_rcv_wscale": i.RcvWScale, "tcpi_rto": us(i.RTO), "tcpi_ato": us(i.ATO),
-		"tcpi_snd_mss": i.SndMSS, "tcpi_rcv_mss": i.RcvMSS, "tcpi_unacked": segments(i.Unacked), "tcpi_sacked": i.DupAcks,
+		"tcpi_snd_mss": i.SndMSS, "tcpi_rcv_mss": i.RcvMSS, "tcpi_unacked": segments(i.Unacked), "tcpi_sacked": sacked,
 		"tcpi_lost": segments(i.Lost), "tcpi_retrans": i.Retransmitted, "tcpi_fackets": 0, "tcpi_last_data_sent": ms(i.LastDataSent),
 		"tcpi_last_ack_sent": 0, "tcpi_last_data_recv": ms(i.LastReceived), "tcpi_last_ack_recv": ms(i.LastReceived),
 		"tcpi_pmtu": i.PMTU, "tcpi_rtt": us(i.RTT), "tcpi_rttvar": us(i.RTTVar), "tcpi_snd_ssthresh": infiniteSsthresh,
-		"tcpi_snd_cwnd": i.SndCwnd / mss, "tcpi_advmss": i.AdvMSS, "tcpi_reordering": 3, "tcpi_min_rtt": us(i.MinRTT),
+		"tcpi_snd_cwnd": i.SndCwnd / mss, "tcpi_advmss": i.AdvMSS, "tcpi_reordering": max(i.Reordering, 3), "tcpi_min_rtt": us(i.MinRTT),
 		"tcpi_notsent_bytes": i.Unsent, "tcpi_snd_wnd": i.SndWnd, "tcpi_rcv_wnd": i.RcvWnd, "tcpi_rcv_ooopack": i.OutOfOrder,
 	}
 	if i.SndSsthresh > 0 {

@@ -161,7 +161,7 @@ func TestHTTP(t *testing.T) {
 	// 1 TiB is announced; a client that has enough leaves.
 	resp, err := client.Get(base + "/blob/1099511627776")
 	require.NoError(t, err)
-	require.EqualValues(t, MaxBlob, resp.ContentLength)
+	require.EqualValues(t, int64(MaxBlob), resp.ContentLength)
 	_, err = io.CopyN(io.Discard, resp.Body, 1<<20)
 	require.NoError(t, err)
 	resp.Body.Close()
