@@ -43,7 +43,10 @@ func newRoutedNetwork(t *testing.T) *network {
 	carol := beyond.Host(stacktest.HostConfig{Addr: "10.1.0.2/24", Stack: stack.Config{}})
 	n.post("route/add", Route{Dst: netip.MustParsePrefix("10.1.0.0/24"), Gateway: ip("10.0.0.2")})
 	for _, h := range []*stack.Host{n.bob, carol} {
-		require.NoError(t, h.SetSysctl("net.ipv4.icmp_ratelimit", "0"))
+		// Many answers, and no time passes between them.
+		for name, v := range map[string]string{"icmp_ratelimit": "0", "icmp_msgs_per_sec": "100000", "icmp_msgs_burst": "10000"} {
+			require.NoError(t, h.SetSysctl("net.ipv4."+name, v))
+		}
 	}
 	require.NoError(t, carol.IPv4().AddRoute(ipv4.Route{Gateway: ip("10.1.0.1")}))
 	return n
