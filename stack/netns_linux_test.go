@@ -211,9 +211,7 @@ func sysctl(t *testing.T, h *stack.Host, assignments ...string) {
 func needTools(t *testing.T, names ...string) {
 	t.Helper()
 	for _, name := range names {
-		if _, err := exec.LookPath(name); err != nil {
-			taptest.Skip(t, "this needs "+name+": "+err.Error())
-		}
+		taptest.Tool(t, name)
 	}
 }
 

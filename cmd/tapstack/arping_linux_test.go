@@ -18,10 +18,7 @@ import (
 func TestKernelArping(t *testing.T) {
 	t.Parallel() // it mostly waits
 	p := newProgram(t)
-	theirs, err := exec.LookPath("arping")
-	if err != nil {
-		taptest.Skip(t, "there is no arping here")
-	}
+	theirs := taptest.Tool(t, "arping")
 	host := p.start("--link", "name=t0,mac=02:00:00:00:00:02,addr=10.0.0.2/24,peer=10.0.0.1/24", "--service", "none")
 	p.system("ip link set lo up")
 	dev, err := net.InterfaceByName("t0")

@@ -25,10 +25,7 @@ type dnsmasq struct {
 // stopped with the test.
 func startDnsmasq(t *testing.T, dir, addresses string, args ...string) *dnsmasq {
 	t.Helper()
-	path, err := exec.LookPath("dnsmasq")
-	if err != nil {
-		taptest.Skip(t, "there is no dnsmasq here")
-	}
+	path := taptest.Tool(t, "dnsmasq")
 	d := &dnsmasq{t: t, dir: dir}
 	log, err := os.Create(filepath.Join(dir, "log"))
 	require.NoError(t, err)

@@ -105,10 +105,7 @@ func (p *program) stop(cmd *exec.Cmd, dev string) {
 func (p *program) system(line string) string {
 	p.t.Helper()
 	f := strings.Fields(line)
-	path, err := exec.LookPath(f[0])
-	if err != nil {
-		taptest.Skip(p.t, "there is no "+f[0]+" here")
-	}
+	path := taptest.Tool(p.t, f[0])
 	out, err := exec.Command(path, f[1:]...).CombinedOutput()
 	require.NoError(p.t, err, "%s: %s", line, out)
 	return string(out)

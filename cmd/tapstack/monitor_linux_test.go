@@ -70,9 +70,7 @@ func TestKernelMonitorPrintsTheSame(t *testing.T) {
 	t.Parallel() // it mostly waits
 	p := newProgram(t)
 	for _, tool := range []string{"ip", "ping", "arping"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			taptest.Skip(t, "there is no "+tool+" here")
-		}
+		taptest.Tool(t, tool)
 	}
 	host := p.start("--link", "name=t0,mac=02:00:00:00:00:02,addr=10.0.0.2/24,peer=10.0.0.1/24", "--service", "none")
 	dev, err := net.InterfaceByName("t0")

@@ -38,9 +38,7 @@ func newNetns(t *testing.T) *netns {
 func (n *netns) run(line string) (code int, out, errs string) {
 	n.t.Helper()
 	f := strings.Fields(line)
-	if _, err := exec.LookPath(f[0]); err != nil {
-		taptest.Skip(n.t, "there is no "+f[0]+" here")
-	}
+	taptest.Tool(n.t, f[0])
 	cmd := exec.Command("nsenter", append([]string{"-t", fmt.Sprint(n.pid), "-n"}, f...)...)
 	var o, e bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &o, &e

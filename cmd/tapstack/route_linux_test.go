@@ -37,9 +37,7 @@ func ran(t *testing.T, p *program, cmd *exec.Cmd) outcome {
 func sameOutcomes(t *testing.T, p *program, lines string) {
 	t.Helper()
 	for _, tool := range []string{"ip", "sysctl"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			taptest.Skip(t, "there is no "+tool+" here")
-		}
+		taptest.Tool(t, tool)
 	}
 	for _, line := range strings.Split(strings.TrimSpace(lines), "\n") {
 		if line == "" || line[0] == '#' {

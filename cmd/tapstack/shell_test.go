@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tapstack/tapstack/link/tap/taptest"
 	"github.com/tapstack/tapstack/stack/control"
 )
 
@@ -19,10 +20,7 @@ func TestInteractiveShellsKeepPathAndPrompt(t *testing.T) {
 	const prompt = "[tapstack@it's 10.0.0.2] "
 	for _, name := range []string{"bash", "sh", "dash", "zsh"} {
 		t.Run(name, func(t *testing.T) {
-			shell, err := exec.LookPath(name)
-			if err != nil {
-				t.Skip("there is no " + name + " here")
-			}
+			shell := taptest.Tool(t, name)
 			home := t.TempDir()
 			for _, file := range []string{".bashrc", ".zshrc", ".shrc"} {
 				require.NoError(t, os.WriteFile(filepath.Join(home, file), []byte("PATH=/usr/bin:/bin\nPS1='mine> '\nMINE=read\n"), 0o600))

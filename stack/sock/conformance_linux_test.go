@@ -131,9 +131,7 @@ func newTestbed(t *testing.T) *testbed {
 		n.Do(func() { out, err = exec.Command(f[0], f[1:]...).CombinedOutput() })
 		require.NoError(t, err, "%s: %s", line, out)
 	}
-	if _, err := exec.LookPath("ip"); err != nil {
-		taptest.Skip(t, "there is no ip here")
-	}
+	taptest.Tool(t, "ip")
 	b := &testbed{}
 	b.kernel = taptest.Namespace(t)
 	f, err := os.Open("/proc/thread-self/ns/net")

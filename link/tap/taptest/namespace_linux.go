@@ -2,7 +2,6 @@ package taptest
 
 import (
 	"errors"
-	"os"
 	"runtime"
 	"testing"
 
@@ -10,10 +9,6 @@ import (
 
 	"github.com/tapstack/tapstack/link/tap"
 )
-
-// RequireVariable names the environment variable that, set to 1, makes tests
-// fail instead of skip where they cannot have a namespace or a TAP device.
-const RequireVariable = "TAPSTACK_REQUIRE_KERNEL"
 
 // Netns is a network namespace in which lo is up and nothing else is.
 type Netns struct{ fd int }
@@ -75,14 +70,4 @@ func (n *Netns) Do(f func()) {
 	if !returned {
 		runtime.Goexit()
 	}
-}
-
-// Skip skips the test because something it needs is missing, or fails it where
-// RequireVariable asks for that.
-func Skip(t testing.TB, why string) {
-	t.Helper()
-	if os.Getenv(RequireVariable) == "1" {
-		t.Fatalf("%s (and %s=1)", why, RequireVariable)
-	}
-	t.Skip(why)
 }
